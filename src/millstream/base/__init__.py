@@ -1,0 +1,25 @@
+"""What every room may use: the error family, the message catalogue and the language of messages.
+
+Nothing here knows of apps, models or files. Imports only the standard library and msgspec.
+"""
+
+from millstream.base.errors import (
+    BadInput,
+    Failed,
+    MillstreamError,
+    NotHere,
+    Place,
+)
+from millstream.base.messages import language, next_step, say, set_language
+
+__all__ = [
+    "BadInput",
+    "Failed",
+    "MillstreamError",
+    "NotHere",
+    "Place",
+    "language",
+    "next_step",
+    "say",
+    "set_language",
+]

@@ -1,0 +1,32 @@
+"""App files: reading any export, the typed app, structural checks, writing back.
+
+Node data classes are handed in as a registry; this room never imports a node type.
+"""
+
+from millstream.dsl.app import (
+    App,
+    DataType,
+    DefaultValue,
+    Edge,
+    Graph,
+    Node,
+    NodeData,
+    Problem,
+    Registry,
+    RetryConfig,
+    Variable,
+)
+
+__all__ = [
+    "App",
+    "DataType",
+    "DefaultValue",
+    "Edge",
+    "Graph",
+    "Node",
+    "NodeData",
+    "Problem",
+    "Registry",
+    "RetryConfig",
+    "Variable",
+]
