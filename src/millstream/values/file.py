@@ -55,7 +55,7 @@ class File(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> File:
         """A file from its mapping, or from an API input (`upload_file_id` for `related_id`)."""
-        kind = value.get("type")
+        kind: Any = value.get("type")
         return cls(
             type=kind if kind in get_args(FileType) else "custom",
             transfer_method=value.get("transfer_method") or "remote_url",
