@@ -83,7 +83,8 @@ class Node(msgspec.Struct):
     """A node of the drawing.
 
     data: the typed data, or None where the type is unknown or its data does not parse (then a
-    problem says so). raw: the outer mapping of the file. parent: id of the container it is in.
+    problem says so). raw: the outer mapping of the file. path: keys and indexes that lead to it
+    in the file. parent: id of the container it is in.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Node(msgspec.Struct):
     place: Place
     data: NodeData | None = None
     parent: str | None = None
+    path: tuple[str | int, ...] = ()
 
 
 class Edge(msgspec.Struct):

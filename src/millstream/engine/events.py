@@ -1,0 +1,139 @@
+"""The event stream of a run: everything that a terminal, a client, a journal or a test sees.
+
+Events are numbered from 1 without gaps. `name` is the deterministic name of a node execution
+(`write`, or `chapters[12]/write` inside the 13th item of the container `chapters`); `node` is the
+node's id in the file. `at` and `elapsed` are seconds of the run's clock, `at` since the start of
+the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from millstream.engine.ports import Usage
+from millstream.values.pool import MISSING
+
+NodeStatus = Literal["succeeded", "failed", "exception", "stopped"]
+RunStatus = Literal["succeeded", "partial-succeeded", "failed", "stopped"]
+
+
+class Event(msgspec.Struct, tag_field="event", tag=True, omit_defaults=True):
+    seq: int
+
+
+class RunStarted(Event, tag="run_started"):
+    """created_at: Unix seconds."""
+
+    run: str
+    app: str
+    mode: str
+    inputs: dict[str, Any]
+    created_at: float
+
+
+class NodeStarted(Event, tag="node_started"):
+    name: str
+    node: str
+    type: str
+    title: str
+    at: float
+
+
+class NodeSkipped(Event, tag="node_skipped"):
+    """No live way leads to this node in this run."""
+
+    name: str
+    node: str
+    type: str
+    title: str
+
+
+class NodeRetry(Event, tag="node_retry"):
+    """A node failed and is about to be tried again; what it has streamed so far is void.
+
+    attempt: 1 for the first try again."""
+
+    name: str
+    node: str
+    attempt: int
+    error: dict[str, Any]
+
+
+class TextChunk(Event, tag="text_chunk"):
+    name: str
+    node: str
+    text: str
+
+
+class ReasoningChunk(Event, tag="reasoning_chunk"):
+    name: str
+    node: str
+    text: str
+
+
+class TextReplaced(Event, tag="text_replaced"):
+    """What a node streamed was not its answer after all; this is."""
+
+    name: str
+    node: str
+    text: str
+
+
+class ItemStarted(Event, tag="item_started"):
+    """A container begins an item (iteration) or a round (loop). name: the container's."""
+
+    name: str
+    node: str
+    index: int
+    total: int
+
+
+class NodeFinished(Event, tag="node_finished"):
+    """status "exception": it failed, and the run goes on by the node's error strategy.
+    "stopped": the run ended before it did; outputs hold the text it had given."""
+
+    name: str
+    node: str
+    type: str
+    title: str
+    status: NodeStatus
+    at: float
+    elapsed: float
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
+    handle: str = "source"
+    details: dict[str, Any] = {}
+    usage: Usage | None = None
+    error: dict[str, Any] | None = None
+    reused: bool = False
+
+
+class RunFinished(Event, tag="run_finished"):
+    """exceptions: failures that an error strategy or a retry repaired."""
+
+    status: RunStatus
+    outputs: dict[str, Any]
+    elapsed: float
+    steps: int
+    usage: Usage
+    exceptions: int = 0
+    error: dict[str, Any] | None = None
+
+
+Emit = Callable[[Event], None]
+
+
+def encode(event: Any) -> bytes:
+    """An event, or any value of a run, as one line of JSON without the line end."""
+    return msgspec.json.encode(event, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if value is MISSING:
+        return None
+    if isinstance(value, bytes | bytearray):
+        return f"<{len(value)} bytes>"
+    return str(value)

@@ -1,0 +1,229 @@
+"""The plan of an app: everything that every run of it shares, worked out once.
+
+`compile` turns the typed app into graphs of compiled nodes with edges and joins indexed by
+number. What is wrong is collected as problems, so that a check can show all of it; a run needs a
+plan without errors. Only nodes that the root reaches take part: an edge from anywhere else never
+holds a join up.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from millstream import dsl
+from millstream.base import BadInput, MillstreamError
+from millstream.dsl import NodeData, Problem
+from millstream.engine.node import FAIL_BRANCH, SOURCE, Build, Node
+from millstream.engine.ports import Need
+
+Registry = Mapping[str, type[Node[Any]]]
+
+# Types that can begin an app, in the order in which they are looked for.
+ROOTS = ("start", "datasource", "trigger-webhook", "trigger-schedule", "trigger-plugin")
+
+
+class Step(msgspec.Struct):
+    """A node at its place in a graph.
+
+    out: for each handle the numbers of the steps that its edges lead to. ways: all edges, as
+    (handle, number). edges_in: live edges that a join waits for. strategy, defaults, tries,
+    interval (seconds): what happens when it fails.
+    """
+
+    node: Node[Any]
+    id: str
+    type: str
+    title: str
+    spec: dsl.Node
+    out: dict[str, tuple[int, ...]] = {}
+    ways: tuple[tuple[str, int], ...] = ()
+    edges_in: int = 0
+    branching: bool = False
+    strategy: str | None = None
+    defaults: dict[str, Any] = {}
+    tries: int = 0
+    interval: float = 0.0
+    fingerprint: bytes = b""
+
+
+class Graph(msgspec.Struct):
+    """The nodes of an app, or of one container, that its root reaches, in order of distance."""
+
+    steps: list[Step]
+    edges_in: list[int]
+
+    def step(self, id: str) -> Step | None:
+        return next((step for step in self.steps if step.id == id), None)
+
+
+class Plan(msgspec.Struct):
+    """A compiled app. nodes: every compiled node by id, unreachable ones included."""
+
+    app: dsl.App
+    root: Graph
+    nodes: dict[str, Node[Any]]
+    problems: list[Problem]
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    @property
+    def start(self) -> Node[Any] | None:
+        """The node that takes the inputs; None for an empty graph."""
+        return self.root.steps[0].node if self.root.steps else None
+
+    def steps(self) -> Iterator[Step]:
+        """Every step that a run may reach, containers before their children."""
+        waiting = deque([self.root])
+        while waiting:
+            for step in waiting.popleft().steps:
+                yield step
+                inside = getattr(step.node, "graph", None)
+                if isinstance(inside, Graph):
+                    waiting.append(inside)
+
+    def needs(self) -> list[Need]:
+        """What a run may need, without repetitions, in the order of the steps."""
+        found = [need for step in self.steps() for need in step.node.needs()]
+        return list(dict.fromkeys(found))
+
+
+def compile(app: dsl.App, registry: Registry) -> Plan:
+    """The plan of an app. Never raises for what a file says; see `Plan.problems`."""
+    return _Compiler(app, registry).plan()
+
+
+class _Compiler:
+    def __init__(self, app: dsl.App, registry: Registry) -> None:
+        self.app = app
+        self.registry = registry
+        self.problems: list[Problem] = []
+        self.nodes: dict[str, Node[Any]] = {}
+        self.specs = {spec.id: spec for spec in app.graph.nodes}
+        self.children: dict[str | None, list[dsl.Node]] = defaultdict(list)
+        for spec in app.graph.nodes:
+            self.children[spec.parent].append(spec)
+        self.edges: dict[str, list[dsl.Edge]] = defaultdict(list)
+        for edge in app.graph.edges:
+            source, target = self.specs.get(edge.source), self.specs.get(edge.target)
+            if source and target and source.parent == target.parent:
+                self.edges[edge.source].append(edge)
+
+    def plan(self) -> Plan:
+        root = self._graph(self.children[None], self._root(), depth=0)
+        return Plan(self.app, root, self.nodes, self.problems)
+
+    def _root(self) -> dsl.Node | None:
+        for type in ROOTS:
+            for spec in self.children[None]:
+                if spec.type == type:
+                    return spec
+        return None
+
+    def _graph(self, specs: list[dsl.Node], root: dsl.Node | None, depth: int) -> Graph:
+        """Compile every node of one level; the graph holds those that the root reaches."""
+        steps = {spec.id: step for spec in specs if (step := self._step(spec, depth))}
+        order: dict[str, int] = {}
+        if root is not None and root.id in steps:
+            order[root.id] = 0
+            waiting = deque([root.id])
+            while waiting:
+                for edge in self.edges[waiting.popleft()]:
+                    if edge.target not in order and edge.target in steps:
+                        order[edge.target] = len(order)
+                        waiting.append(edge.target)
+        reached = [steps[id] for id in order]
+        for step in reached:
+            ways = [(e.handle, order[e.target]) for e in self.edges[step.id] if e.target in order]
+            if not step.branching:
+                ways = [(SOURCE, target) for _, target in ways]
+            step.ways = tuple(ways)
+            out: dict[str, list[int]] = defaultdict(list)
+            for handle, target in ways:
+                out[handle].append(target)
+                reached[target].edges_in += 1
+            step.out = {handle: tuple(targets) for handle, targets in out.items()}
+        return Graph(reached, [step.edges_in for step in reached])
+
+    def _step(self, spec: dsl.Node, depth: int) -> Step | None:
+        kind = self.registry.get(spec.type)
+        if kind is None or spec.data is None:
+            return None  # reading has said why
+        build = Build(self.app, spec)
+        if kind.container:
+            inside = self.children[spec.id]
+            build.children = self._graph(inside, self._entry(spec, inside), depth + 1)
+        try:
+            node = kind(spec.data, build)
+        except MillstreamError as error:
+            place = (error.place or build.place()).over(build.place())
+            self.problems.append(Problem("error", error.code, place, error.values))
+            return None
+        self.nodes[spec.id] = node
+        data: NodeData = spec.data
+        retry = data.retry_config
+        return Step(
+            node=node,
+            id=spec.id,
+            type=spec.type,
+            title=spec.title,
+            spec=spec,
+            branching=kind.branches or data.error_strategy == FAIL_BRANCH,
+            strategy=None if data.error_strategy == "none" else data.error_strategy,
+            defaults=self._defaults(data, build),
+            tries=retry.max_retries if retry and retry.retry_enabled and kind.retries else 0,
+            interval=retry.retry_interval / 1000 if retry else 0.0,
+        )
+
+    def _entry(self, container: dsl.Node, inside: list[dsl.Node]) -> dsl.Node | None:
+        """The child where a container begins; older files name an ordinary node, or none."""
+        wanted = getattr(container.data, "start_node_id", None)
+        for spec in inside:
+            if spec.id == wanted:
+                return spec
+        for spec in inside:
+            if spec.type in ("iteration-start", "loop-start"):
+                return spec
+        for spec in inside:
+            data = spec.raw.get("data")
+            if isinstance(data, dict) and data.get("isIterationStart"):
+                return spec
+        return None
+
+    def _defaults(self, data: NodeData, build: Build) -> dict[str, Any]:
+        """The values of the `default-value` strategy; texts of other types are read as JSON."""
+        values: dict[str, Any] = {}
+        for i, item in enumerate(data.default_value or ()):
+            value = item.value
+            if item.type != "string" and isinstance(value, str):
+                try:
+                    value = msgspec.json.decode(value)
+                except msgspec.DecodeError:
+                    place = build.place("default_value", i, "value")
+                    error = BadInput("engine.bad-default", key=item.key, type=item.type)
+                    self.problems.append(Problem("error", error.code, place, error.values))
+            values[item.key] = value
+        return values
+
+
+def fingerprint(step: Step, inputs: dict[str, Any]) -> bytes:
+    """What an execution depends on, in 16 bytes: its definition, its inputs.
+
+    The definition is the node's data without what only concerns the canvas.
+    """
+    if not step.fingerprint:
+        raw = step.spec.raw.get("data") or {}
+        data = {key: raw[key] for key in sorted(raw) if key not in _LAYOUT}
+        encoded = msgspec.msgpack.encode(data, enc_hook=str, order="deterministic")
+        step.fingerprint = blake2b(encoded, digest_size=16).digest()
+    encoded = msgspec.msgpack.encode(inputs, enc_hook=str, order="deterministic")
+    return blake2b(encoded, digest_size=16, key=step.fingerprint).digest()
+
+
+_LAYOUT = frozenset({"selected", "title", "desc", "width", "height"})

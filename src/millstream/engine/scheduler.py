@@ -1,0 +1,452 @@
+"""The scheduler: one coroutine that moves a run through a graph.
+
+A frame is one passage through one graph: the app's own, or a container's inside for one item. A
+step is ready when no edge into it is undecided and at least one is live; it is skipped when all
+are dead. Nodes that do not wait are called in place; the others become tasks whose completions
+come back through one first-in-first-out queue. There is no clock, no chance and no set in here:
+the same completions in the same order give the same run, under any asyncio loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any
+
+from millstream.base import BadInput, Failed, MillstreamError, Place
+from millstream.engine.events import (
+    Emit,
+    Event,
+    ItemStarted,
+    NodeFinished,
+    NodeRetry,
+    NodeSkipped,
+    NodeStarted,
+    NodeStatus,
+    ReasoningChunk,
+    RunFinished,
+    RunStarted,
+    RunStatus,
+    TextChunk,
+    TextReplaced,
+)
+from millstream.engine.limits import NONE, Limits
+from millstream.engine.node import FAIL_BRANCH, SOURCE, Inputs, Outcome
+from millstream.engine.plan import Graph, Plan, Step, fingerprint
+from millstream.engine.ports import Ports, Record, Usage
+from millstream.values import Pool
+
+
+INPUTS = "#inputs"  # where the start node finds the inputs; no selector of a file can name it
+
+
+class NodeFailed(Exception):
+    """A node without an error strategy failed: the frame ends. Carries the node's error."""
+
+    def __init__(self, error: MillstreamError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Run:
+    """What the frames of one run share: the way to the world, the event stream, the sums."""
+
+    def __init__(self, plan: Plan, ports: Ports, emit: Emit, limits: Limits = NONE) -> None:
+        self.plan = plan
+        self.ports = ports
+        self.limits = limits
+        self.emit = emit
+        self.now = ports.clock.now
+        self.began = self.now()
+        self.seq = 0
+        self.steps = 0
+        self.exceptions = 0
+        self.usage = Usage()
+        self.outputs: dict[str, Any] = {}
+
+    def number(self) -> int:
+        """The number of the next event."""
+        self.seq += 1
+        return self.seq
+
+    def count(self, step: Step) -> None:
+        """Count a started step, and hold the run to its limits."""
+        self.steps += 1
+        limits = self.limits
+        if limits.max_steps is not None and self.steps > limits.max_steps:
+            raise NodeFailed(Failed("engine.max-steps", steps=limits.max_steps).at(_place(step)))
+        if limits.max_seconds is not None and self.now() - self.began > limits.max_seconds:
+            error = Failed("engine.max-seconds", seconds=limits.max_seconds)
+            raise NodeFailed(error.at(_place(step)))
+
+    def collect(self, step: Step, outputs: dict[str, Any]) -> None:
+        """Take the outputs of an end or answer node into those of the run."""
+        if step.type == "answer":
+            self.outputs["answer"] = self.outputs.get("answer", "") + outputs["answer"]
+            if outputs.get("files"):
+                self.outputs["files"] = [*self.outputs.get("files", ()), *outputs["files"]]
+        else:
+            self.outputs.update(outputs)
+
+
+class Context:
+    """What a node sees of its run while it works."""
+
+    __slots__ = ("frame", "name", "said", "step")
+
+    def __init__(self, frame: Frame, step: Step, name: str) -> None:
+        self.frame = frame
+        self.step = step
+        self.name = name
+        self.said: list[str] | None = None
+
+    @property
+    def ports(self) -> Ports:
+        return self.frame.run.ports
+
+    @property
+    def limits(self) -> Limits:
+        return self.frame.run.limits
+
+    def text(self, text: str) -> None:
+        """Stream a piece of the node's text."""
+        if self.said is None:
+            self.said = []
+        self.said.append(text)
+        run = self.frame.run
+        run.emit(TextChunk(run.number(), self.name, self.step.id, text))
+
+    def reasoning(self, text: str) -> None:
+        """Stream a piece of reasoning, which is not part of the text."""
+        run = self.frame.run
+        run.emit(ReasoningChunk(run.number(), self.name, self.step.id, text))
+
+    def replace(self, text: str) -> None:
+        """Say that the streamed text was not the answer, and what is."""
+        self.said = [text]
+        run = self.frame.run
+        run.emit(TextReplaced(run.number(), self.name, self.step.id, text))
+
+    async def child(
+        self, graph: Graph, index: int, total: int, variables: dict[str, Any], pool: Pool
+    ) -> Pool:
+        """Pass once through a container's inside; the pool that it left.
+
+        index: of the item or round, part of all names inside. variables: what the children read
+        under the container's id. Raises NodeFailed.
+        """
+        run = self.frame.run
+        run.emit(ItemStarted(run.number(), self.name, self.step.id, index, total))
+        pool.put(self.step.id, variables)
+        await Frame(run, graph, pool, f"{self.name}[{index}]/").pass_through()
+        return pool
+
+
+class Frame:
+    """One passage through one graph."""
+
+    __slots__ = ("done", "graph", "live", "path", "pool", "ready", "run", "running", "waiting")
+
+    def __init__(self, run: Run, graph: Graph, pool: Pool, path: str = "") -> None:
+        self.run = run
+        self.graph = graph
+        self.pool = pool
+        self.path = path
+        self.waiting = graph.edges_in.copy()  # undecided edges into each step
+        self.live = [False] * len(self.waiting)  # whether one of them is live
+        self.ready: deque[int] = deque((0,) if graph.steps else ())
+        self.running: dict[int, tuple[asyncio.Task[None], Context, float, Inputs]] = {}
+        self.done: asyncio.Queue[tuple[int, Outcome | MillstreamError]] | None = None
+
+    async def pass_through(self) -> None:
+        """Run until nothing is left; raises NodeFailed for a failure that no strategy takes."""
+        ready = self.ready
+        try:
+            while True:
+                while ready:
+                    self._start(ready.popleft())
+                if not self.running or self.done is None:
+                    return
+                index, result = await self.done.get()
+                _, context, began, inputs = self.running.pop(index)
+                if isinstance(result, Outcome):
+                    self._finish(index, context, began, inputs, result)
+                else:
+                    self._fail(index, context, began, inputs, result)
+        finally:
+            if self.running:
+                await self._stop()
+
+    # ------------------------------------------------------------------ one step, from its start
+
+    def _start(self, index: int) -> None:
+        run = self.run
+        step = self.graph.steps[index]
+        node = step.node
+        if node.quiet:
+            self.pool.vars.setdefault(step.id, {})
+            self._settle(index, SOURCE)
+            return
+        name = self.path + step.id
+        began = run.now()
+        context = Context(self, step, name)
+        inputs: Inputs = {}
+        run.emit(NodeStarted(run.number(), name, step.id, step.type, step.title, began - run.began))
+        try:
+            run.count(step)
+            inputs = node.inputs(self.pool)
+            journal = run.ports.journal
+            if journal is not None:
+                record = journal.recall(name, fingerprint(step, inputs))
+                if record is not None:
+                    outcome = Outcome(record.outputs, record.handle, record.usage)
+                    self._finish(index, context, began, inputs, outcome, reused=True)
+                    return
+            result = node.run(inputs, context)
+        except Exception as error:  # whatever a node raises is an error of that node
+            self._fail(index, context, began, inputs, as_error(error))
+            return
+        if isinstance(result, Outcome):
+            self._finish(index, context, began, inputs, result)
+            return
+        if self.done is None:
+            self.done = asyncio.Queue()
+        task = asyncio.create_task(self._wait(index, context, inputs, result), name=name)
+        self.running[index] = (task, context, began, inputs)
+
+    async def _wait(
+        self, index: int, context: Context, inputs: Inputs, work: Awaitable[Outcome]
+    ) -> None:
+        """The task of a node that waits: try, and try again as the file says."""
+        step, run = context.step, self.run
+        assert self.done is not None
+        journal = run.ports.journal if step.node.effect else None
+        attempt = 0
+        result: Outcome | MillstreamError
+        while True:
+            try:
+                if journal is not None:
+                    await journal.commit()
+                result = await work
+                break
+            except Exception as caught:
+                error = as_error(caught)
+                attempt += 1
+                if attempt > step.tries:
+                    result = error
+                    break
+                run.exceptions += 1
+                run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error.as_dict()))
+                context.said = None
+                await run.ports.clock.sleep(step.interval)
+                again = step.node.run(inputs, context)
+                if isinstance(again, Outcome):
+                    result = again
+                    break
+                work = again
+        self.done.put_nowait((index, result))
+
+    def _finish(
+        self,
+        index: int,
+        context: Context,
+        began: float,
+        inputs: Inputs,
+        outcome: Outcome,
+        *,
+        status: NodeStatus = "succeeded",
+        error: MillstreamError | None = None,
+        reused: bool = False,
+    ) -> None:
+        run, step = self.run, context.step
+        self.pool.vars[step.id] = outcome.outputs
+        if outcome.usage is not None and not step.node.container:  # children have counted theirs
+            run.usage = run.usage + outcome.usage
+        if step.node.ends:
+            run.collect(step, outcome.outputs)
+        journal = run.ports.journal
+        if journal is not None and not reused and error is None:
+            record = Record(outcome.outputs, outcome.handle, outcome.usage)
+            journal.record(context.name, fingerprint(step, inputs), record)
+        now = run.now()
+        run.emit(
+            NodeFinished(
+                run.number(),
+                context.name,
+                step.id,
+                step.type,
+                step.title,
+                status,
+                now - run.began,
+                now - began,
+                inputs,
+                outcome.outputs,
+                outcome.handle,
+                outcome.details,
+                outcome.usage,
+                error.as_dict() if error else None,
+                reused,
+            )
+        )
+        self._settle(index, outcome.handle)
+
+    def _fail(
+        self,
+        index: int,
+        context: Context,
+        began: float,
+        inputs: Inputs,
+        error: MillstreamError,
+    ) -> None:
+        """Go on by the node's strategy, or end the frame."""
+        step = context.step
+        error.at(_place(step))
+        if step.strategy is None:
+            self._report(context, began, inputs, "failed", error)
+            raise NodeFailed(error)
+        outputs = {"error_message": error.message, "error_type": error.type}
+        if step.strategy != FAIL_BRANCH:
+            outputs = {**step.defaults, **outputs}
+        handle = FAIL_BRANCH if step.strategy == FAIL_BRANCH else SOURCE
+        self.run.exceptions += 1
+        outcome = Outcome(outputs, handle)
+        self._finish(index, context, began, inputs, outcome, status="exception", error=error)
+
+    # ------------------------------------------------------------------------ edges and the end
+
+    def _settle(self, index: int, handle: str) -> None:
+        """Decide the edges out of a finished step; what has become ready or dead follows."""
+        steps, waiting, live = self.graph.steps, self.waiting, self.live
+        dead: list[int] | None = None
+        for way, target in steps[index].ways:
+            waiting[target] -= 1
+            if way == handle:
+                live[target] = True
+            if not waiting[target]:
+                if live[target]:
+                    self.ready.append(target)
+                elif dead is None:
+                    dead = [target]
+                else:
+                    dead.append(target)
+        if dead:
+            self._skip(deque(dead))
+
+    def _skip(self, dead: deque[int]) -> None:
+        """Pass over steps that no live edge reaches, and everything that follows from it."""
+        run = self.run
+        while dead:
+            step = self.graph.steps[dead.popleft()]
+            name = self.path + step.id
+            run.emit(NodeSkipped(run.number(), name, step.id, step.type, step.title))
+            for _, target in step.ways:
+                self.waiting[target] -= 1
+                if not self.waiting[target]:
+                    if self.live[target]:
+                        self.ready.append(target)
+                    else:
+                        dead.append(target)
+
+    async def _stop(self) -> None:
+        """End what is still running; what it had streamed is kept in its last event."""
+        stopped = list(self.running.values())
+        self.running.clear()
+        for task, _, _, _ in stopped:
+            task.cancel()
+        await asyncio.gather(*(task for task, _, _, _ in stopped), return_exceptions=True)
+        for _, context, began, inputs in stopped:
+            self._report(context, began, inputs, "stopped", None)
+
+    def _report(
+        self,
+        context: Context,
+        began: float,
+        inputs: Inputs,
+        status: NodeStatus,
+        error: MillstreamError | None,
+    ) -> None:
+        """The last event of a node that has no outcome."""
+        run, step = self.run, context.step
+        now = run.now()
+        run.emit(
+            NodeFinished(
+                run.number(),
+                context.name,
+                step.id,
+                step.type,
+                step.title,
+                status,
+                now - run.began,
+                now - began,
+                inputs,
+                {"text": "".join(context.said)} if context.said else {},
+                error=error.as_dict() if error else None,
+            )
+        )
+
+
+async def execute(
+    plan: Plan,
+    inputs: dict[str, Any],
+    ports: Ports,
+    emit: Emit,
+    *,
+    limits: Limits = NONE,
+    run_id: str | None = None,
+    variables: dict[str, dict[str, Any]] | None = None,
+) -> RunFinished:
+    """Run a plan from its root to the end; the last event, which has been emitted too.
+
+    inputs: as the start node accepted them. variables: what stands under `sys`, `env` and
+    `conversation`. A failed run is an event, not an exception; cancelling this coroutine stops
+    the run, emits its last event with status "stopped" and goes on as CancelledError.
+    """
+    for problem in plan.errors:
+        raise problem.as_error(BadInput)
+    run = Run(plan, ports, emit, limits)
+    run_id = run_id or ports.clock.new_id()
+    mode, name = plan.app.mode, plan.app.name
+    emit(RunStarted(run.number(), run_id, name, mode, inputs, ports.clock.time()))
+    pool = Pool({"sys": {}, "env": {}, "conversation": {}, **(variables or {}), INPUTS: inputs})
+    status: RunStatus = "stopped"
+    error: MillstreamError | None = None
+    try:
+        await Frame(run, plan.root, pool).pass_through()
+        status = "partial-succeeded" if run.exceptions else "succeeded"
+    except NodeFailed as failed:
+        status, error = "failed", failed.error
+    except Exception as fault:
+        status, error = "failed", as_error(fault)
+    finally:
+        last = RunFinished(
+            run.number(),
+            status,
+            run.outputs,
+            run.now() - run.began,
+            run.steps,
+            run.usage,
+            run.exceptions,
+            error.as_dict() if error else None,
+        )
+        emit(last)
+    return last
+
+
+def as_error(caught: Exception) -> MillstreamError:
+    """Any exception as one that a person can read; the original stays its cause."""
+    if isinstance(caught, MillstreamError):
+        return caught
+    if isinstance(caught, NodeFailed):
+        return caught.error
+    error = Failed("base.unexpected", problem=f"{type(caught).__name__}: {caught}")
+    error.__cause__ = caught
+    return error
+
+
+def _place(step: Step) -> Place:
+    known = step.spec.place
+    return Place(file=known.file, line=known.line, node=step.id, title=step.title)
+
+
+__all__ = ["Context", "Event", "Frame", "NodeFailed", "Run", "execute"]
