@@ -11,6 +11,7 @@ from millstream.base.errors import (
     Place,
 )
 from millstream.base.messages import language, next_step, say, set_language
+from millstream.base.secret import Secret, hide_password, redact
 
 __all__ = [
     "BadInput",
@@ -18,8 +19,11 @@ __all__ = [
     "MillstreamError",
     "NotHere",
     "Place",
+    "Secret",
+    "hide_password",
     "language",
     "next_step",
+    "redact",
     "say",
     "set_language",
 ]

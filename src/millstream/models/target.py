@@ -11,29 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from millstream.base import Secret as Secret
 from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest
 
 if TYPE_CHECKING:
     from millstream.models.http import Http
 
 Protocol_ = Literal["openai", "azure", "ollama", "anthropic", "gemini"]
-
-
-class Secret:
-    """A key that prints as dots. `reveal` is called where a request is built, nowhere else."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(•••)"
-
-    __str__ = __repr__
 
 
 class Quirks(msgspec.Struct, frozen=True):
