@@ -1,0 +1,107 @@
+from millstream.base.messages import Text
+
+MESSAGES = {
+    # ------------------------------------------------------------------------------ connections
+    "bad-url": Text(
+        "{url!r} is not an http or https address",
+        "{url!r} 不是 http 或 https 地址",
+        "Write it as http://host:port/…",
+        "请写成 http://主机:端口/… 的形式。",
+    ),
+    "offline": Text(
+        "{host} is outside this machine and its private network, and --offline forbids that",
+        "{host} 不在本机或内网，而 --offline 禁止访问外部网络",
+        "Run without --offline, or bind the model to one that is here: millstream models",
+        "去掉 --offline 再运行，或绑定到本机已有的模型：millstream models",
+    ),
+    "socks": Text(
+        "the environment names a SOCKS proxy ({proxy}), which is not spoken here",
+        "环境变量指定了 SOCKS 代理（{proxy}），目前不支持",
+        "Set HTTPS_PROXY and HTTP_PROXY to the http:// port of the same proxy program.",
+        "请把 HTTPS_PROXY 和 HTTP_PROXY 设为同一代理软件的 http:// 端口。",
+    ),
+    "connection-refused": Text(
+        "nothing answers at {server}: the connection was refused",
+        "{server} 没有应答：连接被拒绝",
+        "Start the server there, or see what was looked for and what answered: millstream doctor",
+        "请启动该服务，或查看找过哪些地址、谁有应答：millstream doctor",
+    ),
+    "unknown-host": Text(
+        "the name {host} of {server} is not known to this machine's DNS",
+        "本机 DNS 无法解析 {server} 的主机名 {host}",
+        "Check the address and the network: millstream doctor",
+        "请检查地址与网络：millstream doctor",
+    ),
+    "unreachable": Text(
+        "there is no way from here to {server}: {problem}",
+        "从本机无法到达 {server}：{problem}",
+        "Check the network and the proxy settings: millstream doctor",
+        "请检查网络与代理设置：millstream doctor",
+    ),
+    "connect-timeout": Text(
+        "{server} did not take the connection within {seconds} s",
+        "{server} 在 {seconds} 秒内没有接受连接",
+        "Check the address: millstream doctor. The setting http.connect_timeout allows more time.",
+        "请检查地址：millstream doctor。如需更长时间，请调整设置 http.connect_timeout。",
+    ),
+    "proxy": Text(
+        "the proxy on the way to {server} failed: {problem}",
+        "通往 {server} 的代理出错：{problem}",
+        "Check HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY.",
+        "请检查 HTTPS_PROXY 与 HTTP_PROXY，或把该主机加入 NO_PROXY。",
+    ),
+    "tls": Text(
+        "no secure connection to {server}: {problem}",
+        "无法与 {server} 建立安全连接：{problem}",
+        "If the certificate is your own, name its authority in SSL_CERT_FILE; "
+        "if the server speaks plain http, write http:// in its address.",
+        "若使用自签证书，请用 SSL_CERT_FILE 指定其 CA；若服务只支持 http，请把地址写成 http://。",
+    ),
+    "hung-up": Text(
+        "{server} closed the connection without an answer",
+        "{server} 未作答就关闭了连接",
+        "Look at the server's own log, then try again.",
+        "请查看该服务自身的日志，然后重试。",
+    ),
+    "http-broken": Text(
+        "the exchange with {server} broke down: {problem}",
+        "与 {server} 的通信出错：{problem}",
+        "Check that the address is the server's API: millstream doctor",
+        "请确认该地址是服务的 API：millstream doctor",
+    ),
+    "no-first-byte": Text(
+        "{server} sent nothing within {seconds} s, the limit of http.first_byte_timeout",
+        "{server} 在 {seconds} 秒（http.first_byte_timeout 的限制）内没有返回任何内容",
+        "Raise http.first_byte_timeout, or remove it: it is off by default.",
+        "请调大 http.first_byte_timeout，或删除该设置（默认不限时）。",
+    ),
+    "idle": Text(
+        "{server} fell silent for {seconds} s, the limit of http.idle_timeout; "
+        "{characters} characters had arrived",
+        "{server} 静默超过 {seconds} 秒（http.idle_timeout 的限制），"
+        "此前已收到 {characters} 个字符",
+        "Raise http.idle_timeout, or remove it: it is off by default.",
+        "请调大 http.idle_timeout，或删除该设置（默认不限时）。",
+    ),
+    "cut": Text(
+        "the connection to {server} broke in the middle of the answer; "
+        "{characters} characters had arrived",
+        "与 {server} 的连接在回答途中断开，此前已收到 {characters} 个字符",
+        "Run again; if it breaks each time, look at the server's own log.",
+        "请重新运行；若每次都断开，请查看该服务自身的日志。",
+    ),
+    "waiting": Text(
+        "{server} is busy ({status}); next try in {seconds:.0f} s",
+        "{server} 繁忙（{status}），{seconds:.0f} 秒后重试",
+    ),
+    "http-refused": Text(
+        "{server} refused the request ({status}): {message}",
+        "{server} 拒绝了请求（{status}）：{message}",
+    ),
+    "not-json": Text(
+        "{server} answered with something that is not JSON: {beginning}",
+        "{server} 返回的内容不是 JSON：{beginning}",
+        "Check that the address is the server's API: millstream doctor",
+        "请确认该地址是服务的 API：millstream doctor",
+    ),
+}

@@ -1,0 +1,667 @@
+"""The one way out: every connection that the product opens to another machine goes through `Http`.
+
+It decides whether a host may be reached at all (`offline`), by which proxy (none for loopback and
+private addresses), at which address (`reach`, filled by discovery, finds a server that is called
+`localhost` from inside a container), how long to be patient, and when to try again. It turns every
+failure of a connection into an error that a person can read. What a server's refusal means is the
+caller's knowledge: it hands in `errors`. Nothing here knows models or their protocols.
+
+A streamed answer is read in whatever pieces the socket gives; `sse` cuts them into events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import errno
+import inspect
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import msgspec
+
+from millstream.base import BadInput, Failed, MillstreamError, NotHere
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Reach = Callable[[str], "str | Awaitable[str]"]
+Notice = Callable[[str, Mapping[str, Any]], None]
+
+_ERROR_BODY = 64 * 1024  # bytes of a refusal that are read: it is shown, never used
+_SHOWN = 400  # characters of a server's own words that a message shows
+_REDIRECTS = 10
+_AGAIN = frozenset((408, 429, 500, 502, 503, 504, 529))
+_HOPELESS = frozenset(
+    ("insufficient_quota", "billing_hard_limit_reached", "exceed_context_size_error")
+)
+_SECRET_HEADERS = frozenset(
+    ("authorization", "api-key", "x-api-key", "x-goog-api-key", "proxy-authorization", "cookie")
+)
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long to wait, in seconds; None waits for ever. There is no limit on a whole call.
+
+    connect: until a connection stands. first_byte: from the request to the first byte of the
+    answer (a long prompt on a slow machine takes minutes). idle: between two pieces of an answer.
+    tries: how often a request is sent in all when the server is busy or broken (429, 5xx) and
+    nothing of the answer has been seen. longest_wait: the longest pause between two tries.
+    Settings: `http.connect_timeout`, `http.first_byte_timeout`, `http.idle_timeout`, `http.tries`,
+    `http.longest_wait`.
+    """
+
+    connect: float | None = 30.0
+    first_byte: float | None = None
+    idle: float | None = None
+    tries: int = 4
+    longest_wait: float = 120.0
+
+
+class Refusal(msgspec.Struct):
+    """An answer that is no success, as far as it could be read.
+
+    message: the server's own words, keys removed, cut for display. code: its machine-readable
+    word for the problem (`model_not_found`, `insufficient_quota` …), if it gave one. body: the
+    whole parsed JSON, or the text. tries: how often the request was sent; waited: seconds spent
+    waiting in between.
+    """
+
+    server: str
+    status: int
+    message: str = ""
+    code: str = ""
+    body: Any = None
+    retry_after: float | None = None
+    tries: int = 1
+    waited: float = 0.0
+
+
+def refused(refusal: Refusal) -> Exception:
+    """What a refusal means when nothing more is known of the server."""
+    return Failed(
+        "models.http-refused",
+        server=refusal.server,
+        status=refusal.status,
+        message=refusal.message,
+    )
+
+
+class Http:
+    """The connections of one runtime. Opened when first used; `close` it, or use `async with`.
+
+    offline: only loopback and private addresses may be reached. reach: maps the origin of a URL
+    whose host is `localhost` (`http://localhost:11434`) to the one that answers. notice: is told
+    of every wait (a catalogue key and its values). environ: where proxies are read from.
+    """
+
+    def __init__(
+        self,
+        *,
+        offline: bool = False,
+        patience: Patience | None = None,
+        reach: Reach | None = None,
+        notice: Notice | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.offline = offline
+        self.patience = patience or Patience()
+        self.reach = reach
+        self.notice = notice
+        self._proxies = _Proxies(os.environ if environ is None else environ)
+        self._routes: dict[str, tuple[str, str | None]] = {}  # origin → (origin, proxy)
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Http:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection. The next use opens new ones."""
+        session, self._session = self._session, None
+        if session is not None and self._loop is asyncio.get_running_loop():
+            await session.close()
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+        errors: Callable[[Refusal], Exception] = refused,
+        redirects: bool = False,
+    ) -> Exchange:
+        """Send a request when entered with `async with`, and iterate over the answer's bytes.
+
+        json: a body to encode; data: a body that is already bytes. errors: makes the error to
+        raise from a refusal. redirects: follow them (GET and HEAD only; headers other than Range
+        are not taken to another host).
+
+        Raises NotHere (no way to the server), Failed (cut, too slow), and what `errors` gives.
+        """
+        sent = dict(headers) if headers else {}
+        if json is not None:
+            data = msgspec.json.encode(json)
+            sent.setdefault("Content-Type", "application/json")
+        return Exchange(self, method, url, sent, data, errors, redirects)
+
+    async def request_json(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+        errors: Callable[[Refusal], Exception] = refused,
+        redirects: bool = False,
+    ) -> Any:
+        """The parsed JSON of a whole answer; None for an empty one. Raises as `stream` does, and
+        Failed for an answer that is not JSON."""
+        async with self.stream(
+            method, url, headers=headers, json=json, data=data, errors=errors, redirects=redirects
+        ) as exchange:
+            body = await exchange.read()
+        if not body.strip():
+            return None
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            raise Failed(
+                "models.not-json", server=exchange.server, beginning=_shown(body)
+            ) from None
+
+    def session(self) -> aiohttp.ClientSession:
+        """The open session of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop or self._session.closed:
+            self._session = _open_session(self)
+            self._loop = loop
+        return self._session
+
+    async def route(self, url: str) -> tuple[str, str | None]:
+        """Where a URL is really asked, and through which proxy (None: directly).
+
+        Raises NotHere when `offline` forbids the host and its address is in the URL; a name is
+        judged by what it resolves to, when the connection is made.
+        """
+        parts = urlsplit(url)
+        host = parts.hostname
+        if parts.scheme not in ("http", "https") or not host:
+            raise BadInput("models.bad-url", url=_without_secrets(url))
+        origin = f"{parts.scheme}://{parts.netloc}"
+        known = self._routes.get(origin)
+        if known is None:
+            known = self._routes[origin] = await self._find_route(origin, parts.scheme, host)
+        there, proxy = known
+        return (url if there == origin else there + url[len(origin) :]), proxy
+
+    def forget_route(self, url: str) -> None:
+        """Look anew for a server that did not answer where it was last found."""
+        parts = urlsplit(url)
+        self._routes.pop(f"{parts.scheme}://{parts.netloc}", None)
+
+    async def _find_route(self, origin: str, scheme: str, host: str) -> tuple[str, str | None]:
+        near = is_private(host)
+        if self.offline and near is False:
+            raise NotHere("models.offline", host=host)
+        if self.reach is not None and is_local_name(host):
+            found = self.reach(origin)
+            there = await found if inspect.isawaitable(found) else found
+            return there.rstrip("/"), None
+        if near or self.offline or not (proxy := self._proxies.of(scheme, host)):
+            return origin, None
+        return origin, None if near is None and await _resolves_privately(host) else proxy
+
+
+class Exchange:
+    """One request and the stream of its answer: an async context manager, then an iterator.
+
+    Leaving the context before the end closes the connection, which is how a server learns that
+    nobody wants the rest. `characters` is counted up by an adapter as text arrives, so that a
+    broken connection can say how far the answer came.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        errors: Callable[[Refusal], Exception],
+        redirects: bool,
+    ) -> None:
+        self.server = origin_of(url)
+        self.characters = 0
+        self._http = http
+        self._method = method
+        self._url = url
+        self._headers = headers
+        self._body = body
+        self._errors = errors
+        self._redirects = redirects
+        self._deadline: float | None = None  # of the first byte, in loop time
+        self._broken: Exception | None = None
+        self._response: aiohttp.ClientResponse
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers; names in any case."""
+        return self._response.headers
+
+    async def __aenter__(self) -> Exchange:
+        first_byte = self._http.patience.first_byte
+        if first_byte is not None:
+            self._deadline = asyncio.get_running_loop().time() + first_byte
+        self._response = await self._open()
+        self._readany = self._response.content.readany
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._response.close() if not self._response.content.at_eof() else self._response.release()
+
+    def __aiter__(self) -> Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The bytes that are there, as soon as there are any."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            if self._deadline is None and self._http.patience.idle is None:
+                data = await self._readany()
+            else:
+                data = await self._impatient_read()
+        except _failures() as error:
+            self._broken = self._read_error(error)
+            # What arrived before the break is still in the reader's buffer, which refuses to
+            # give it once it knows of the break.
+            rest: list[bytes] = list(getattr(self._response.content, "_buffer", ()))
+            offset = getattr(self._response.content, "_buffer_offset", 0)
+            data = b"".join(rest)[offset:]
+            if not data:
+                raise self._broken from None
+        if data:
+            return data
+        raise StopAsyncIteration
+
+    async def read(self) -> bytes:
+        """The whole rest of the answer."""
+        return b"".join([piece async for piece in self])
+
+    async def _impatient_read(self) -> bytes:
+        idle = self._http.patience.idle
+        deadline = self._deadline
+        loop = asyncio.get_running_loop()
+        if deadline is None and idle is not None:
+            deadline = loop.time() + idle
+        async with asyncio.timeout_at(deadline):
+            data = await self._readany()
+        self._deadline = None
+        return data
+
+    def _read_error(self, error: Exception) -> Exception:
+        if isinstance(error, TimeoutError):
+            return self._too_slow(first=self._deadline is not None)
+        return Failed("models.cut", server=self.server, characters=self.characters)
+
+    def _too_slow(self, *, first: bool) -> Failed:
+        patience = self._http.patience
+        if first:
+            return Failed("models.no-first-byte", server=self.server, seconds=patience.first_byte)
+        return Failed(
+            "models.idle", server=self.server, seconds=patience.idle, characters=self.characters
+        )
+
+    # ------------------------------------------------------------------------------- opening
+
+    async def _open(self) -> aiohttp.ClientResponse:
+        """Send until an answer is a success, or trying again makes no sense."""
+        patience = self._http.patience
+        tries, waited = 0, 0.0
+        while True:
+            tries += 1
+            try:
+                async with asyncio.timeout_at(self._deadline):
+                    response = await self._send()
+                    if response.status < 300:
+                        return response
+                    refusal = await self._refusal(response)
+            except MillstreamError:
+                raise
+            except _failures() as error:
+                # A kept connection that the server has closed in the meantime says nothing
+                # about the server: send again on a fresh one.
+                if _is_disconnect(error) and tries < patience.tries:
+                    continue
+                raise self._open_error(error) from None
+            refusal.tries, refusal.waited = tries, waited
+            if refusal.status not in _AGAIN or refusal.code in _HOPELESS or tries >= patience.tries:
+                raise self._errors(refusal)
+            pause = refusal.retry_after
+            if pause is None:
+                pause = min(0.5 * 2 ** (tries - 1), patience.longest_wait)
+            if pause > patience.longest_wait:
+                raise self._errors(refusal)
+            if self._http.notice is not None:
+                values = {"server": self.server, "status": refusal.status, "seconds": pause}
+                self._http.notice("models.waiting", values)
+            waited += pause
+            await asyncio.sleep(pause)
+            if self._deadline is not None:
+                self._deadline += pause
+
+    async def _send(self) -> aiohttp.ClientResponse:
+        http = self._http
+        url, proxy = await http.route(self._url)
+        method, headers, body = self._method, self._headers, self._body
+        for _ in range(_REDIRECTS):
+            response = await http.session().request(
+                method, url, headers=headers, data=body, proxy=proxy, allow_redirects=False
+            )
+            there = response.headers.get("Location")
+            if not (self._redirects and 300 < response.status < 400 and there):
+                return response
+            response.release()
+            there = urljoin(url, there)
+            if origin_of(there) != origin_of(url):
+                headers = {k: v for k, v in headers.items() if k.lower() in ("range", "accept")}
+            method, body = ("HEAD" if method == "HEAD" else "GET"), None
+            url, proxy = await http.route(there)
+        return response
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> Refusal:
+        raw = bytearray()
+        try:
+            while len(raw) < _ERROR_BODY and (piece := await response.content.readany()):
+                raw += piece
+        except _failures():
+            pass  # a refusal that breaks off is still a refusal
+        response.close()
+        body = bytes(raw[:_ERROR_BODY])
+        try:
+            parsed: Any = msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            parsed = body.decode("utf-8", "replace")
+        message, code = words_of_error(parsed)
+        if 300 <= response.status < 400 and not message:
+            message = "→ " + _without_secrets(response.headers.get("Location", ""))
+        for name, value in self._headers.items():
+            if name.lower() in _SECRET_HEADERS:
+                secret = value.split(" ", 1)[-1]
+                message = message.replace(secret, "•••") if len(secret) > 3 else message
+        return Refusal(
+            server=self.server,
+            status=response.status,
+            message=message or str(response.reason or ""),
+            code=code,
+            body=parsed,
+            retry_after=_retry_after(response.headers),
+        )
+
+    def _open_error(self, error: Exception) -> Exception:
+        import aiohttp
+
+        url, server = self._url, self.server
+        self._http.forget_route(url)
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            seconds = self._http.patience.connect
+            return NotHere("models.connect-timeout", server=server, seconds=seconds)
+        if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+            return NotHere("models.proxy", server=server, problem=_problem(error))
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+            return NotHere("models.tls", server=server, problem=_problem(error))
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return NotHere("models.unknown-host", server=server, host=urlsplit(url).hostname)
+        if isinstance(error, aiohttp.InvalidURL):
+            return BadInput("models.bad-url", url=_without_secrets(url))
+        if isinstance(error, aiohttp.ClientConnectorError):
+            if error.os_error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                return NotHere("models.unreachable", server=server, problem=_problem(error))
+            return NotHere("models.connection-refused", server=server)
+        if isinstance(error, TimeoutError):
+            return self._too_slow(first=True)
+        if _is_disconnect(error):
+            return Failed("models.hung-up", server=server)
+        return Failed("models.http-broken", server=server, problem=_problem(error))
+
+
+# --------------------------------------------------------------------------------- addresses
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, without user, password, path or query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a host means "this machine": localhost, 127.0.0.0/8, ::1 or 0.0.0.0."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def is_private(host: str) -> bool | None:
+    """Whether a host is on this machine or its private network; None where only its address
+    could tell. A name without a dot is a neighbour's (a compose service, say)."""
+    try:
+        return is_private_address(host)
+    except ValueError:
+        pass
+    if is_local_name(host) or "." not in host or host.endswith((".local", ".internal")):
+        return True
+    return None
+
+
+def is_private_address(text: str) -> bool:
+    """Whether an IP address is loopback, link-local, private, or carrier-grade NAT (which is
+    also Tailscale). 198.18.0.0/15 is not: proxies hand it out in place of public addresses.
+    Raises ValueError for a text that is no address."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv4Address):
+        if address in _FAKE_IP:
+            return False
+        if address in _SHARED:
+            return True
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+_FAKE_IP = ipaddress.ip_network("198.18.0.0/15")
+_SHARED = ipaddress.ip_network("100.64.0.0/10")
+
+
+async def _resolves_privately(host: str) -> bool:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+    except OSError:
+        return False
+    return bool(found) and all(is_private_address(str(entry[4][0])) for entry in found)
+
+
+class _Proxies:
+    """The proxies that the environment names, and the hosts for which there is none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        lower = {name.lower(): value for name, value in environ.items() if value}
+        # Under CGI, HTTP_PROXY is a header that the client sent.
+        if "REQUEST_METHOD" in environ:
+            lower.pop("http_proxy", None)
+        self._by_scheme = {
+            scheme: lower.get(f"{scheme}_proxy") or lower.get("all_proxy")
+            for scheme in ("http", "https")
+        }
+        names = re.split(r"[\s,]+", lower.get("no_proxy", ""))
+        self._bypassed: Sequence[str] = [name.lower().lstrip("*.") for name in names if name]
+        self._never = "*" in names
+
+    def of(self, scheme: str, host: str) -> str | None:
+        proxy = self._by_scheme.get(scheme)
+        if not proxy or self._never or any(_matches(host, name) for name in self._bypassed):
+            return None
+        if "://" not in proxy:
+            proxy = "http://" + proxy
+        if not proxy.startswith(("http://", "https://")):
+            raise NotHere("models.socks", proxy=_without_secrets(proxy))
+        return proxy
+
+
+def _matches(host: str, name: str) -> bool:
+    """Whether an entry of NO_PROXY covers a host: itself, a domain above it, or a network."""
+    name = name.partition(":")[0] if name.count(":") == 1 else name
+    if host == name or host.endswith("." + name):
+        return True
+    if "/" not in name:
+        return False
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------------------------ aiohttp
+
+
+def _open_session(http: Http) -> aiohttp.ClientSession:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver, ResolveResult
+
+    from millstream import __version__
+
+    class Resolver(AbstractResolver):
+        """The system's names, and the last word on `offline`."""
+
+        def __init__(self) -> None:
+            self._system = aiohttp.ThreadedResolver()
+
+        async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+            if http.offline and is_private(host) is None and not await _resolves_privately(host):
+                raise NotHere("models.offline", host=host)
+            return await self._system.resolve(host, port, family)
+
+        async def close(self) -> None:
+            await self._system.close()
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, resolver=Resolver()),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=http.patience.connect),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # A compressed stream is held back by whoever compresses it.
+        headers={"User-Agent": f"millstream/{__version__}", "Accept-Encoding": "identity"},
+        read_bufsize=1 << 18,
+        trust_env=False,
+    )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What aiohttp raises; looked up late, when it has been imported anyway."""
+    import aiohttp
+
+    return (aiohttp.ClientError, OSError)
+
+
+def _is_disconnect(error: Exception) -> bool:
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return False
+    return isinstance(
+        error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError
+    )
+
+
+# --------------------------------------------------------------------------- reading refusals
+
+
+def words_of_error(body: Any) -> tuple[str, str]:
+    """The message and the machine-readable code of an error body, in any of the shapes that
+    servers use; the message is cut for display."""
+    if isinstance(body, list) and body:  # Gemini wraps a streamed error in a list
+        body = body[0]
+    code = ""
+    for _ in range(4):
+        if not isinstance(body, dict):
+            break
+        raw = body.get("code") or body.get("type") or body.get("status") or ""
+        code = str(raw) if not isinstance(raw, dict | list) else code
+        for name in ("error", "message", "detail", "msg", "error_msg", "errors", "base_resp",
+                     "status_msg"):  # fmt: skip
+            inner = body.get(name)
+            if inner:
+                break
+        else:
+            break
+        body = inner[0] if isinstance(inner, list) else inner
+    text = (
+        body
+        if isinstance(body, str)
+        else ""
+        if body is None
+        else msgspec.json.encode(body).decode()
+    )
+    return _shown(text), code
+
+
+def _shown(text: str | bytes) -> str:
+    """The beginning of somebody else's text, on one line, fit to be printed."""
+    if isinstance(text, bytes):
+        text = text[: 4 * _SHOWN].decode("utf-8", "replace")
+    if text.lstrip()[:1] == "<":  # an HTML page of some proxy
+        text = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text[:20_000], flags=re.S | re.I)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: `retry-after-ms`, or Retry-After (RFC 9110, 10.2.3) as
+    seconds or as a date."""
+    try:
+        if exact := headers.get("retry-after-ms"):
+            return max(0.0, float(exact) / 1000)
+        value = headers.get("Retry-After")
+        if not value:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            then = email.utils.parsedate_to_datetime(value).timestamp()
+            return max(0.0, then - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _without_secrets(url: str) -> str:
+    """A URL without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _problem(error: Exception) -> str:
+    return _shown(str(getattr(error, "os_error", None) or error) or type(error).__name__)

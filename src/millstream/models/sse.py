@@ -1,0 +1,80 @@
+"""Cutting a stream of bytes into events: Server-Sent Events, and JSON one a line.
+
+Bytes come in as the socket gave them, in pieces that end anywhere; whole payloads go out. Both
+are plain objects with `feed` and `close`, without any I/O, because they stand on the hot path of
+every streamed word.
+
+Format: the WHATWG's HTML standard, section "Server-sent events". `event:`, `id:` and `retry:`
+fields are dropped: every model protocol repeats in the JSON what it says there.
+"""
+
+from __future__ import annotations
+
+DONE = b"[DONE]"
+
+
+class Events:
+    """Server-Sent Events: the `data` of each event, as bytes."""
+
+    __slots__ = ("_data", "_rest")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The payloads of the events that this piece completes."""
+        if self._rest:
+            piece = self._rest + piece
+        if b"\r" in piece:
+            # A CR at the very end may be half of a CR LF: it waits for the next piece.
+            held = piece.endswith(b"\r")
+            piece = (
+                piece.replace(b"\r\n", b"\n") if not held else piece[:-1].replace(b"\r\n", b"\n")
+            )
+            piece = piece.replace(b"\r", b"\n")
+            lines = piece.split(b"\n")
+            self._rest = lines.pop() + (b"\r" if held else b"")
+        else:
+            lines = piece.split(b"\n")
+            self._rest = lines.pop()
+        return self._take(lines)
+
+    def close(self) -> list[bytes]:
+        """The payload of a last event whose closing empty line never came, if it had any."""
+        last, self._rest = self._rest.rstrip(b"\r"), b""
+        return self._take([last, b""])
+
+    def _take(self, lines: list[bytes]) -> list[bytes]:
+        payloads = []
+        data = self._data
+        for line in lines:
+            if not line:
+                if data:
+                    payloads.append(data[0] if len(data) == 1 else b"\n".join(data))
+                    data.clear()
+            elif line.startswith(b"data:"):
+                data.append(line[6:] if line[5:6] == b" " else line[5:])
+            elif line == b"data":
+                data.append(b"")
+        return payloads
+
+
+class Lines:
+    """One payload a line (NDJSON, as Ollama streams); empty lines are nothing."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The lines that this piece completes, without their ends."""
+        lines = (self._rest + piece).split(b"\n")
+        self._rest = lines.pop()
+        return [line for line in map(bytes.strip, lines) if line]
+
+    def close(self) -> list[bytes]:
+        """A last line without an end."""
+        last, self._rest = self._rest.strip(), b""
+        return [last] if last else []
