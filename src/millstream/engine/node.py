@@ -114,6 +114,10 @@ class Node(Generic[D]):
         """Names and value types of the outputs; None where only a run can tell."""
         return {}
 
+    def inside(self) -> dict[str, str]:
+        """What the children of a container read under its id: names and value types."""
+        return {}
+
     def needs(self) -> Iterable[Need]:
         """What must be here before this node can run."""
         return ()

@@ -37,7 +37,6 @@ from millstream.engine.plan import Graph, Plan, Step, fingerprint
 from millstream.engine.ports import Ports, Record, Usage
 from millstream.values import Pool
 
-
 INPUTS = "#inputs"  # where the start node finds the inputs; no selector of a file can name it
 
 

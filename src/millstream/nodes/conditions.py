@@ -1,0 +1,284 @@
+"""Conditions: a variable, an operator, an expected value. Used by every node that decides.
+
+A set of conditions is compiled once; an execution resolves the pairs (actual, expected) of all
+conditions from the pool and then judges them in order, `and` and `or` stopping early. A variable
+that is missing is an error when its condition is judged, as in the format, and a comparison that
+makes no sense for a type is one too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from millstream.base import BadInput, Failed, Place
+from millstream.engine import Build, Reading
+from millstream.values import MISSING, File, Pool, Selector, TextTemplate
+from millstream.values.types import type_of
+
+
+class SubCondition(msgspec.Struct, kw_only=True):
+    """A condition on an attribute of the files of a list."""
+
+    id: str | None = None
+    key: str = ""
+    comparison_operator: str | None = None
+    value: Any = None
+    varType: str | None = None  # noqa: N815 - the file's word
+
+
+class SubConditions(msgspec.Struct, kw_only=True):
+    case_id: str | None = None
+    logical_operator: Literal["and", "or"] | None = "and"
+    conditions: list[SubCondition] | None = None
+
+
+class Condition(msgspec.Struct, kw_only=True):
+    id: str | None = None
+    variable_selector: list[str] | None = None
+    comparison_operator: str | None = None
+    value: Any = None
+    varType: str | None = None  # noqa: N815 - the file's word
+    numberVarType: str | None = None  # noqa: N815 - the file's word
+    sub_variable_condition: SubConditions | None = None
+
+
+Test = Callable[[Any, Any], bool]
+Pair = tuple[Any, Any]
+
+
+class _Compiled(msgspec.Struct):
+    selector: Selector
+    template: TextTemplate | None  # of an expected text with references in it
+    constant: Any
+    operator: str
+    test: Test
+    sub: SubConditions | None
+
+
+class Conditions:
+    """Conditions joined by `and` or `or`, compiled."""
+
+    def __init__(
+        self,
+        conditions: Sequence[Condition],
+        logical_operator: str | None,
+        build: Build,
+        *path: str | int,
+    ) -> None:
+        self.any = (logical_operator or "and") == "or"
+        self.path = ".".join(map(str, path))
+        self.items = [
+            self._compile(condition, build.place(*path, i))
+            for i, condition in enumerate(conditions)
+        ]
+
+    def _compile(self, condition: Condition, place: Place) -> _Compiled:
+        name = condition.comparison_operator or ""
+        test = TESTS.get(name)
+        if test is None:
+            raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
+        value = condition.value
+        template = TextTemplate(value) if isinstance(value, str) else None
+        if template is not None and not template.selectors:
+            template = None
+        return _Compiled(
+            Selector.of(condition.variable_selector),
+            template,
+            value,
+            name,
+            test,
+            condition.sub_variable_condition,
+        )
+
+    def reads(self) -> Iterable[Reading]:
+        for i, item in enumerate(self.items):
+            yield Reading(item.selector, f"{self.path}.{i}.variable_selector", required=True)
+            for selector in item.template.selectors if item.template else ():
+                yield Reading(selector, f"{self.path}.{i}.value")
+
+    def resolve(self, pool: Pool) -> list[Pair]:
+        """Actual and expected value of each condition; the actual one may be MISSING."""
+        return [
+            (
+                item.selector.read(pool),
+                item.template.render(pool) if item.template else item.constant,
+            )
+            for item in self.items
+        ]
+
+    def judge(self, pairs: Sequence[Pair]) -> bool:
+        """Whether the conditions hold. Raises Failed for a missing variable or a comparison
+        that makes no sense."""
+        any_of = self.any
+        for item, (actual, expected) in zip(self.items, pairs, strict=True):
+            if actual is MISSING:
+                raise Failed(
+                    "nodes.no-variable", name=str(item.selector), error_type="VariableNotFound"
+                )
+            if item.sub is not None and item.sub.conditions and _is_files(actual):
+                holds = _judge_files(actual, item.operator, item.sub)
+            else:
+                first = actual[0] if isinstance(actual, list) and actual else actual
+                if isinstance(first, bool):
+                    expected = _boolean(expected, item.operator)
+                try:
+                    holds = item.test(actual, expected)
+                except (TypeError, ValueError):
+                    raise Failed(
+                        "nodes.cannot-compare",
+                        name=str(item.selector),
+                        operator=item.operator,
+                        type=type_of(actual),
+                        expected=expected,
+                    ) from None
+            if holds is any_of:
+                return any_of
+        return not any_of
+
+
+def _is_files(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, File) for item in value)
+
+
+def _judge_files(files: list[File], operator: str, sub: SubConditions) -> bool:
+    """Each condition is asked of every file: any of them must fulfil it, or all for `not …`."""
+    quantifier = all if "not" in operator else any
+    verdicts = []
+    for condition in sub.conditions or ():
+        test = TESTS.get(condition.comparison_operator or "")
+        if test is None:
+            raise Failed(
+                "nodes.no-operator",
+                name=condition.comparison_operator,
+                known=", ".join(TESTS),
+            )
+        expected = condition.value
+        if condition.key == "extension":
+            expected = _dotted(expected)
+        verdicts.append(quantifier(test(f.attribute(condition.key), expected) for f in files))
+    return (any if sub.logical_operator == "or" else all)(verdicts)
+
+
+def _dotted(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.startswith(".") else f".{value}"
+    return [_dotted(item) for item in value] if isinstance(value, list) else value
+
+
+def _boolean(expected: Any, operator: str) -> Any:
+    """The expected value beside a boolean: text is read as JSON `true`, `false`, 1 or 0."""
+    if not isinstance(expected, str) or operator in _UNARY:
+        return expected
+    words = {"true": True, "false": False, "1": True, "0": False}
+    if expected not in words:
+        raise Failed("nodes.not-a-boolean", given=expected)
+    return words[expected]
+
+
+# ----------------------------------------------------------------------------------- operators
+
+
+def _need(value: Any, *types: type) -> None:
+    if not isinstance(value, types):
+        raise TypeError
+
+
+def _contains(actual: Any, expected: Any) -> bool:
+    if not actual:
+        return False
+    _need(actual, str, list)
+    return expected in actual
+
+
+def _not_contains(actual: Any, expected: Any) -> bool:
+    return not actual or not _contains(actual, expected)
+
+
+def _starts(actual: Any, expected: Any) -> bool:
+    if not actual:
+        return False
+    _need(actual, str)
+    return bool(actual.startswith(expected))
+
+
+def _ends(actual: Any, expected: Any) -> bool:
+    if not actual:
+        return False
+    _need(actual, str)
+    return bool(actual.endswith(expected))
+
+
+def _is(actual: Any, expected: Any) -> bool:
+    if actual is None:
+        return False
+    _need(actual, str, bool)
+    return bool(actual == expected)
+
+
+def _is_not(actual: Any, expected: Any) -> bool:
+    if actual is None:
+        return False
+    _need(actual, str, bool)
+    return bool(actual != expected)
+
+
+def _in(actual: Any, expected: Any) -> bool:
+    if not actual:
+        return False
+    _need(expected, list)
+    return actual in expected
+
+
+def _not_in(actual: Any, expected: Any) -> bool:
+    if not actual:
+        return True
+    _need(expected, list)
+    return actual not in expected
+
+
+def _all_of(actual: Any, expected: Any) -> bool:
+    if not actual:
+        return False
+    _need(expected, list)
+    return all(item in actual for item in expected)
+
+
+def _equal(actual: Any, expected: Any) -> bool:
+    if isinstance(actual, bool):
+        return actual == bool(expected)
+    _need(actual, int, float)
+    return bool(actual == (int(expected) if isinstance(actual, int) else float(expected)))
+
+
+def _number(actual: Any, expected: Any) -> tuple[float, float]:
+    _need(actual, int, float)
+    return actual, float(expected)
+
+
+TESTS: dict[str, Test] = {
+    "contains": _contains,
+    "not contains": _not_contains,
+    "start with": _starts,
+    "end with": _ends,
+    "is": _is,
+    "is not": _is_not,
+    "empty": lambda actual, _: not actual,
+    "not empty": lambda actual, _: bool(actual),
+    "in": _in,
+    "not in": _not_in,
+    "all of": _all_of,
+    "=": lambda actual, expected: actual is not None and _equal(actual, expected),
+    "≠": lambda actual, expected: actual is not None and not _equal(actual, expected),
+    ">": lambda a, e: a is not None and (n := _number(a, e))[0] > n[1],
+    "<": lambda a, e: a is not None and (n := _number(a, e))[0] < n[1],
+    "≥": lambda a, e: a is not None and (n := _number(a, e))[0] >= n[1],
+    "≤": lambda a, e: a is not None and (n := _number(a, e))[0] <= n[1],
+    "null": lambda actual, _: actual is None,
+    "not null": lambda actual, _: actual is not None,
+    "exists": lambda actual, _: actual is not None,
+    "not exists": lambda actual, _: actual is None,
+}
+_UNARY = frozenset({"empty", "not empty", "null", "not null", "exists", "not exists"})

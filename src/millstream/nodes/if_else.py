@@ -1,0 +1,84 @@
+"""If-else: the first case whose conditions hold decides the way; none: the way "false".
+
+Outputs: `result`, whether a case held, and `selected_case_id`. Files from before cases existed
+have conditions directly in the data; they make one case named "true".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import msgspec
+
+from millstream.dsl import NodeData
+from millstream.engine import Build, Context, Inputs, Node, Outcome, Reading
+from millstream.engine.node import DataClass
+from millstream.nodes.conditions import Condition, Conditions
+from millstream.values import Pool
+
+ELSE = "false"
+
+
+class Case(msgspec.Struct, kw_only=True):
+    case_id: str | bool | int | None = None
+    id: str | bool | int | None = None
+    logical_operator: Literal["and", "or"] | None = "and"
+    conditions: list[Condition] | None = None
+
+    @property
+    def handle(self) -> str:
+        """The case's way out; an unquoted `true` in a file is the text "true"."""
+        id = self.case_id if self.case_id is not None else self.id
+        return str(id).lower() if isinstance(id, bool) else str(id)
+
+
+class IfElseData(NodeData, kw_only=True):
+    cases: list[Case] | None = None
+    logical_operator: Literal["and", "or"] | None = "and"  # of older files
+    conditions: list[Condition] | None = None
+
+
+class IfElse(Node[IfElseData]):
+    type = "if-else"
+    Data: ClassVar[DataClass] = IfElseData
+    branches = True
+
+    def __init__(self, data: IfElseData, build: Build) -> None:
+        super().__init__(data, build)
+        if data.cases is None:
+            conditions = Conditions(
+                data.conditions or [], data.logical_operator, build, "conditions"
+            )
+            self.cases = [("true", conditions)]
+        else:
+            self.cases = [
+                (
+                    case.handle,
+                    Conditions(
+                        case.conditions or [],
+                        case.logical_operator,
+                        build,
+                        "cases",
+                        i,
+                        "conditions",
+                    ),
+                )
+                for i, case in enumerate(data.cases)
+            ]
+
+    def outputs(self) -> dict[str, str]:
+        return {"result": "boolean", "selected_case_id": "string"}
+
+    def reads(self) -> Iterable[Reading]:
+        for _, conditions in self.cases:
+            yield from conditions.reads()
+
+    def inputs(self, pool: Pool) -> Inputs:
+        return {"conditions": [conditions.resolve(pool) for _, conditions in self.cases]}
+
+    def run(self, inputs: Inputs, context: Context) -> Outcome:
+        for (handle, conditions), pairs in zip(self.cases, inputs["conditions"], strict=True):
+            if conditions.judge(pairs):
+                return Outcome({"result": True, "selected_case_id": handle}, handle)
+        return Outcome({"result": False, "selected_case_id": ELSE}, ELSE)

@@ -1,0 +1,84 @@
+"""Template: a text written by Jinja2 from variables.
+
+A template that can neither run for ever nor fill the memory is rendered in place; any other one
+is rendered in the sandbox. A variable that is not there is None, as in the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from typing import Any, ClassVar
+
+import msgspec
+
+from millstream.base import Failed
+from millstream.dsl import NodeData
+from millstream.engine import Build, Context, Inputs, Node, Outcome, Reading
+from millstream.engine.node import DataClass
+from millstream.values import MISSING, File, Pool, Selector
+from millstream.values.templates import compile_template
+
+
+class VariableSelector(msgspec.Struct, kw_only=True):
+    """A variable of a template or of code, and where its value comes from."""
+
+    variable: str = ""
+    value_selector: list[str] | None = None
+    value_type: str | None = None
+
+
+class TemplateData(NodeData, kw_only=True):
+    template: str | None = None
+    variables: list[VariableSelector] | None = None
+
+
+class TemplateTransform(Node[TemplateData]):
+    type = "template-transform"
+    Data: ClassVar[DataClass] = TemplateData
+
+    def __init__(self, data: TemplateData, build: Build) -> None:
+        super().__init__(data, build)
+        self.template = compile_template(data.template or "", build.place("template"))
+        self._reads = [(v.variable, Selector.of(v.value_selector)) for v in data.variables or ()]
+
+    def outputs(self) -> dict[str, str]:
+        return {"output": "string"}
+
+    def reads(self) -> Iterable[Reading]:
+        for i, (_, selector) in enumerate(self._reads):
+            yield Reading(selector, f"variables.{i}.value_selector")
+
+    def inputs(self, pool: Pool) -> Inputs:
+        values: dict[str, Any] = {}
+        for name, selector in self._reads:
+            value = selector.read(pool)
+            values[name] = value if type(value) is str else plain(value)
+        return values
+
+    def run(self, inputs: Inputs, context: Context) -> Outcome | Awaitable[Outcome]:
+        if self.template.static:
+            return self._outcome(self.template.render(inputs), context)
+        return self._in_sandbox(inputs, context)
+
+    async def _in_sandbox(self, inputs: Inputs, context: Context) -> Outcome:
+        sandbox = context.ports.sandbox
+        if sandbox is None:
+            raise Failed("engine.no-port", port="sandbox")
+        return self._outcome(await sandbox.render(self.template.source, inputs), context)
+
+    def _outcome(self, text: str, context: Context) -> Outcome:
+        limit = context.limits.template_length
+        if limit is not None and len(text) > limit:
+            raise Failed("nodes.template-too-long", length=len(text), limit=limit)
+        return Outcome({"output": text})
+
+
+def plain(value: Any) -> Any:
+    """A value as templates and code see it: files as mappings, what is missing as None."""
+    if value is MISSING:
+        return None
+    if isinstance(value, File):
+        return value.as_dict()
+    if isinstance(value, list) and any(isinstance(item, File) for item in value):
+        return [plain(item) for item in value]
+    return value
