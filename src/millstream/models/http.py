@@ -178,9 +178,7 @@ class Http:
         try:
             return msgspec.json.decode(body)
         except msgspec.DecodeError:
-            raise Failed(
-                "models.not-json", server=exchange.server, beginning=_shown(body)
-            ) from None
+            raise Failed("models.not-json", server=exchange.server, beginning=shown(body)) from None
 
     def session(self) -> aiohttp.ClientSession:
         """The open session of the running loop."""
@@ -626,10 +624,10 @@ def words_of_error(body: Any) -> tuple[str, str]:
         if body is None
         else msgspec.json.encode(body).decode()
     )
-    return _shown(text), code
+    return shown(text), code
 
 
-def _shown(text: str | bytes) -> str:
+def shown(text: str | bytes) -> str:
     """The beginning of somebody else's text, on one line, fit to be printed."""
     if isinstance(text, bytes):
         text = text[: 4 * _SHOWN].decode("utf-8", "replace")
@@ -664,4 +662,4 @@ def _without_secrets(url: str) -> str:
 
 
 def _problem(error: Exception) -> str:
-    return _shown(str(getattr(error, "os_error", None) or error) or type(error).__name__)
+    return shown(str(getattr(error, "os_error", None) or error) or type(error).__name__)

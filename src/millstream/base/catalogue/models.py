@@ -104,4 +104,83 @@ MESSAGES = {
         "Check that the address is the server's API: millstream doctor",
         "请确认该地址是服务的 API：millstream doctor",
     ),
+    # -------------------------------------------------------------------------- refused calls
+    "key-missing": Text(
+        "{model} needs a key, and none is set ({server} says {status}: {message})",
+        "{model} 需要密钥，但尚未设置（{server} 返回 {status}：{message}）",
+        "Set {setting} in the environment or in the settings file.",
+        "请在环境变量或设置文件中设置 {setting}。",
+    ),
+    "key-wrong": Text(
+        "{server} does not accept the key for {model} ({status}): {message}",
+        "{server} 不接受 {model} 的密钥（{status}）：{message}",
+        "Check the key in {setting}: is it for this provider, still valid, and allowed to use "
+        "this model?",
+        "请检查 {setting} 中的密钥：是否属于该服务商、是否有效、是否有权使用该模型。",
+    ),
+    "model-missing": Text(
+        "{server} has no model {name!r} ({status}): {message}",
+        "{server} 上没有模型 {name!r}（{status}）：{message}",
+        "See what is there with `millstream models`, then bind the app to one of them: "
+        "--bind {model}=PROVIDER/NAME",
+        "用 `millstream models` 查看现有模型，再绑定其中之一：--bind {model}=服务商/名称",
+    ),
+    "no-such-path": Text(
+        "{server} answers, but not as a model API ({status}): {message}",
+        "{server} 有应答，但不是模型 API（{status}）：{message}",
+        "Check base_url: most servers want /v1 at its end. `millstream doctor` tries both.",
+        "请检查 base_url：多数服务的地址以 /v1 结尾。`millstream doctor` 会两种都试。",
+    ),
+    "no-credit": Text(
+        "the account for {model} has no credit left ({status}): {message}",
+        "{model} 所用账户的额度已用尽（{status}）：{message}",
+        "Top up the account, use another key in {setting}, or run on a local model: --local",
+        "请充值、在 {setting} 中换用其他密钥，或改用本地模型：--local",
+    ),
+    "rate-limited": Text(
+        "{server} takes no more requests for {model} now ({status}), after {tries} tries and "
+        "{waited} s of waiting; it asks to wait {wait} s: {message}",
+        "{server} 暂不接受 {model} 的更多请求（{status}），已尝试 {tries} 次、等待 {waited} 秒；"
+        "服务要求等待 {wait} 秒：{message}",
+        "Run again later, or raise http.tries and http.longest_wait.",
+        "请稍后再运行，或调大 http.tries 与 http.longest_wait。",
+    ),
+    "context-exceeded": Text(
+        "the prompt is too long for {model} ({status}): {message}",
+        "提示词超出 {model} 的上下文长度（{status}）：{message}",
+        "Shorten the prompt, or bind a model with a longer context.",
+        "请缩短提示词，或绑定上下文更长的模型。",
+    ),
+    "server-error": Text(
+        "{server} broke down while answering for {model} ({status}, {tries} tries): {message}",
+        "{server} 在为 {model} 作答时出错（{status}，已尝试 {tries} 次）：{message}",
+        "Look at the server's own log, then run again.",
+        "请查看该服务自身的日志，然后重新运行。",
+    ),
+    "refused": Text(
+        "{server} refused the request for {model} ({status}): {message}",
+        "{server} 拒绝了对 {model} 的请求（{status}）：{message}",
+        "Check the model's parameters in the app file.",
+        "请检查应用文件中该模型的参数。",
+    ),
+    "failed-midway": Text(
+        "{model} failed in the middle of its answer, after {characters} characters: {message}",
+        "{model} 在回答途中失败（已收到 {characters} 个字符）：{message}",
+        "Run again; if it fails each time, look at the server's own log.",
+        "请重新运行；若每次都失败，请查看该服务自身的日志。",
+    ),
+    "malformed": Text(
+        "{server} sent a piece of its answer for {model} that cannot be read, "
+        "after {characters} characters: {beginning}",
+        "{server} 为 {model} 返回了无法识别的数据（已收到 {characters} 个字符）：{beginning}",
+        "Check that the address is the server's API: millstream doctor",
+        "请确认该地址是服务的 API：millstream doctor",
+    ),
+    "empty-answer": Text(
+        "{model} ended its answer without writing anything",
+        "{model} 没有写出任何内容就结束了回答",
+        "Run again, or try another model; a prompt that the model's template does not understand "
+        "has this effect too.",
+        "请重新运行或换一个模型；提示词与模型的对话模板不符时也会出现这种情况。",
+    ),
 }
