@@ -16,6 +16,7 @@ from millstream.dsl.app import (
     RetryConfig,
     Variable,
 )
+from millstream.dsl.read import read_file, read_text
 
 __all__ = [
     "App",
@@ -29,4 +30,6 @@ __all__ = [
     "Registry",
     "RetryConfig",
     "Variable",
+    "read_file",
+    "read_text",
 ]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import msgspec
 
 from millstream.base import MillstreamError, Place, next_step, say
+from millstream.base.secret import HIDDEN
 
 Mode = Literal["workflow", "advanced-chat", "chat", "agent-chat", "completion", "agent"]
 Severity = Literal["error", "warning"]
@@ -96,6 +97,9 @@ class Node(msgspec.Struct):
     parent: str | None = None
     path: tuple[str | int, ...] = ()
 
+    def __repr__(self) -> str:  # raw data may hold keys and passwords
+        return f"Node({self.id!r}, type={self.type!r}, title={self.title!r})"
+
 
 class Edge(msgspec.Struct):
     """An arrow. handle: which way out of the source it is, "source" for the ordinary one."""
@@ -107,9 +111,12 @@ class Edge(msgspec.Struct):
     raw: dict[str, Any]
     place: Place
 
+    def __repr__(self) -> str:
+        return f"Edge({self.id!r}, {self.source!r} -{self.handle}-> {self.target!r})"
+
 
 class Graph(msgspec.Struct):
-    """Nodes and edges in the order of the file; canvas notes are left out."""
+    """Nodes and edges in the order of the file; canvas notes are kept apart."""
 
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -127,12 +134,16 @@ class Variable(msgspec.Struct):
     value: Any
     description: str = ""
 
+    def __repr__(self) -> str:
+        shown = HIDDEN if self.value_type == "secret" else repr(self.value)
+        return f"Variable({self.name!r}, {self.value_type!r}, {shown})"
+
 
 class Lines(Protocol):
     """Where the parts of a file are."""
 
     def line(self, *path: str | int) -> int | None:
-        """The line (from 1) of the value at a path of keys and indexes; of the deepest part
+        """The line (from 1) of the entry at a path of keys and indexes; of the deepest part
         that exists if the path goes further than the file."""
 
 
@@ -154,6 +165,9 @@ class App(msgspec.Struct):
     environment: list[Variable] = []
     conversation: list[Variable] = []
     problems: list[Problem] = []
+
+    def __repr__(self) -> str:  # never the raw file: it may hold secrets
+        return f"App({self.file!r}, name={self.name!r}, mode={self.mode!r})"
 
     @property
     def features(self) -> dict[str, Any]:

@@ -1,0 +1,261 @@
+from millstream.base.messages import Text
+
+_EXPORT_EN = "Export the app again as a DSL file and use that."
+_EXPORT_ZH = "请重新将应用导出为 DSL 文件后再使用。"
+
+MESSAGES = {
+    # ---------------------------------------------------------------- the file itself
+    "no-file": Text(
+        "there is no such file",
+        "找不到该文件",
+        "Check the path; `ls` shows what is there.",
+        "请检查路径；可用 `ls` 查看目录内容。",
+    ),
+    "folder": Text(
+        "this is a folder, not an app file",
+        "这是一个文件夹，不是应用文件",
+        "Name one file in it, or check all of them: `millstream check FOLDER`.",
+        "请指定其中的一个文件，或检查全部文件：`millstream check 文件夹`。",
+    ),
+    "unreadable": Text(
+        "the file cannot be read: {reason}",
+        "无法读取该文件：{reason}",
+        "Check the path and the permissions of the file.",
+        "请检查路径和文件权限。",
+    ),
+    "empty": Text(
+        "the file is empty",
+        "文件是空的",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "binary": Text(
+        "this is not a text file",
+        "这不是文本文件",
+        "An app file is YAML or JSON text. If this is an archive, unpack it first.",
+        "应用文件是 YAML 或 JSON 文本。如果这是压缩包，请先解压。",
+    ),
+    "encoding": Text(
+        "the text is not valid {encoding}",
+        "文本不是有效的 {encoding} 编码",
+        "Save the file as UTF-8, for example: `iconv -f GB18030 -t UTF-8 FILE > NEW`.",
+        "请将文件另存为 UTF-8，例如：`iconv -f GB18030 -t UTF-8 文件 > 新文件`。",
+    ),
+    "control": Text(
+        "the text has a control character ({name}), which YAML does not allow",
+        "文本中有 YAML 不允许的控制字符（{name}）",
+        'Delete it, or write it as an escape inside double quotes, such as "\\x1b".',
+        '请删除它，或在双引号中写成转义形式，例如 "\\x1b"。',
+    ),
+    "web-page": Text(
+        "this is a web page, not an app file",
+        "这是网页，不是应用文件",
+        "Download the file itself; on a code host that is the link called Raw.",
+        "请下载文件本身；在代码托管网站上通常是 “Raw” 链接。",
+    ),
+    # ------------------------------------------------------------------------- not YAML
+    "not-yaml": Text(
+        "this is not valid YAML: {problem}",
+        "这不是有效的 YAML：{problem}",
+        "Look at this line and the one before it. " + _EXPORT_EN,
+        "请检查这一行和上一行。" + _EXPORT_ZH,
+    ),
+    "yaml-tab": Text(
+        "this is not valid YAML: a tab stands where only spaces may",
+        "这不是有效的 YAML：只能用空格的地方出现了制表符",
+        "Replace the tab by spaces; YAML indents with spaces only.",
+        "请把制表符换成空格；YAML 只能用空格缩进。",
+    ),
+    "yaml-colon": Text(
+        "this is not valid YAML: a colon inside of a text, or a line indented too far",
+        "这不是有效的 YAML：文本中含有冒号，或该行缩进过多",
+        'Put the text in quotes, as in `title: "Step 1: ask"`, or align the line with those '
+        "above it.",
+        '请给文本加引号，例如 `title: "步骤 1: 提问"`，或让该行与上方各行对齐。',
+    ),
+    "yaml-no-colon": Text(
+        "this is not valid YAML: a line is neither `key: value` nor a part of the text above it",
+        "这不是有效的 YAML：该行既不是 `键: 值`，也不属于上方的文本",
+        "Put a space after the colon, or indent the line if it belongs to the text above it.",
+        "请在冒号后加一个空格；如果该行属于上方的文本，请增加缩进。",
+    ),
+    "yaml-cut-off": Text(
+        "this is not valid YAML: the file seems to be cut off here",
+        "这不是有效的 YAML：文件似乎在此处被截断",
+        "Download or copy the whole file again. " + _EXPORT_EN,
+        "请重新下载或复制完整的文件。" + _EXPORT_ZH,
+    ),
+    "conflict": Text(
+        "the file holds marks of a version conflict (<<<<<<<, =======, >>>>>>>)",
+        "文件中有版本冲突标记（<<<<<<<、=======、>>>>>>>）",
+        "Decide for one of the two versions and delete these lines.",
+        "请保留其中一个版本，并删除这些标记行。",
+    ),
+    "yaml-quote": Text(
+        "this is not valid YAML: a quotation mark opens here and is never closed",
+        "这不是有效的 YAML：此处的引号没有闭合",
+        "Close the quotation mark. Inside single quotes an apostrophe is written twice: ''.",
+        "请补上闭合的引号。单引号文本中的撇号要写两次：''。",
+    ),
+    "yaml-escape": Text(
+        "this is not valid YAML: an unknown escape after a backslash inside double quotes",
+        "这不是有效的 YAML：双引号中的反斜杠后是未知的转义字符",
+        "Write the backslash twice, or use single quotes, where it has no meaning.",
+        "请把反斜杠写两次，或改用单引号（其中反斜杠没有特殊含义）。",
+    ),
+    "yaml-bracket": Text(
+        "this is not valid YAML: the bracket that opens in line {opened} is not closed properly",
+        "这不是有效的 YAML：第 {opened} 行的括号没有正确闭合",
+        "Close the bracket, or put the value in quotes if it is a text that begins with one, "
+        'as in `text: "[draft] …"`.',
+        '请闭合括号；如果值是以括号开头的文本，请加引号，例如 `text: "[草稿] …"`。',
+    ),
+    "yaml-character": Text(
+        "this is not valid YAML: a value without quotes cannot begin with {character}",
+        "这不是有效的 YAML：不加引号的值不能以 {character} 开头",
+        'Put the value in quotes, as in `text: "{character} …"`.',
+        '请给该值加引号，例如 `text: "{character} …"`。',
+    ),
+    "yaml-layout": Text(
+        "this is not valid YAML: this line does not fit the block that began in line {began}",
+        "这不是有效的 YAML：该行与第 {began} 行开始的块不匹配",
+        "Align it with its neighbours; a value that goes on after its closing quotation mark "
+        "needs quotes around all of it.",
+        "请与相邻各行对齐；如果引号闭合后还有内容，请用引号把整个值括起来。",
+    ),
+    "container-key": Text(
+        "a list or a mapping stands where a key is wanted",
+        "此处应为键，却出现了列表或映射",
+        'Put a text that begins with a brace in quotes, as in `value: "{{{{ name }}}}"`.',
+        '以花括号开头的文本请加引号，例如 `value: "{{{{ name }}}}"`。',
+    ),
+    "tag": Text(
+        "the YAML tag {tag} is not known",
+        "未知的 YAML 标签 {tag}",
+        'Put the value in quotes if it is a text that begins with "!".',
+        "如果值是以 “!” 开头的文本，请加引号。",
+    ),
+    "merge": Text(
+        "`<<` wants a mapping to merge",
+        "`<<` 后面必须是要合并的映射",
+        "Name a mapping after `<<`, or put the key in quotes.",
+        "请在 `<<` 后引用一个映射，或给该键加引号。",
+    ),
+    "no-anchor": Text(
+        "*{name} refers to something that is not in the file",
+        "*{name} 引用的内容不在文件中",
+        "Put the value in quotes if it is a text that begins with an asterisk.",
+        "如果值是以星号开头的文本，请加引号。",
+    ),
+    "alias-loop": Text(
+        "*{name} refers to something that contains itself",
+        "*{name} 引用了包含自身的内容",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "alias-bomb": Text(
+        "the aliases of this file stand for more than {limit} entries: it would fill the memory",
+        "文件中的别名展开后超过 {limit} 项，会耗尽内存",
+        "Do not use this file unless you know where it comes from.",
+        "除非清楚其来源，否则请不要使用该文件。",
+    ),
+    "too-deep": Text(
+        "the file is nested deeper than {limit} levels",
+        "文件嵌套超过 {limit} 层",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "documents": Text(
+        "the file has several documents; the second one begins here",
+        "文件包含多个文档，第二个从此处开始",
+        "Put each app in a file of its own, or delete the line `---` in between.",
+        "请将每个应用放在单独的文件中，或删除中间的 `---` 行。",
+    ),
+    "repeated-key": Text(
+        "the key {key!r} is already in line {first}; the later one counts",
+        "键 {key!r} 已在第 {first} 行出现过；以后一个为准",
+        "Delete one of the two lines.",
+        "请删除其中一行。",
+    ),
+    # ------------------------------------------------------------------- not an app file
+    "not-mapping": Text(
+        "this is not an app file: it holds a {given}, not keys with values",
+        "这不是应用文件：其内容不是键值映射（实际为 {given}）",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "not-an-app": Text(
+        "this is not an app file: it has no `app`, `workflow`, `graph` or `model_config`; "
+        "it begins with: {keys}",
+        "这不是应用文件：没有 `app`、`workflow`、`graph` 或 `model_config`；开头的键为：{keys}",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "no-graph": Text(
+        "an app of mode {mode} needs a `workflow` with a `graph`; there is none",
+        "{mode} 模式的应用需要含有 `graph` 的 `workflow`，但文件中没有",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "unknown-mode": Text(
+        "the mode {mode!r} is not known; the file is taken as {taken}",
+        "未知的模式 {mode!r}；按 {taken} 处理",
+        "Set `app.mode` to workflow, advanced-chat, chat, agent-chat, completion or agent.",
+        "请将 `app.mode` 设为 workflow、advanced-chat、chat、agent-chat、completion 或 agent。",
+    ),
+    "not-a-list": Text(
+        "`{key}` must be a list; here it is a {given}",
+        "`{key}` 必须是列表，此处为 {given}",
+        _EXPORT_EN,
+        _EXPORT_ZH,
+    ),
+    "item": Text(
+        "an entry of `{key}` must be a mapping; here it is a {given}",
+        "`{key}` 中的每一项必须是映射，此处为 {given}",
+        "Correct or delete the entry.",
+        "请更正或删除该项。",
+    ),
+    "node-without-id": Text(
+        "a node has no id",
+        "有节点缺少 id",
+        "Give it an `id` that no other node has.",
+        "请为其添加唯一的 `id`。",
+    ),
+    "node-without-type": Text(
+        "the node has no `data.type`",
+        "节点缺少 `data.type`",
+        "Say in `data.type` what it is, such as llm or code.",
+        "请在 `data.type` 中写明节点类型，例如 llm 或 code。",
+    ),
+    "unknown-node-type": Text(
+        "the node type {type!r} is not known",
+        "未知的节点类型 {type!r}",
+        "Check its spelling. If it is a newer type, update Millstream: "
+        "`pip install --upgrade millstream`.",
+        "请检查拼写。如果是较新的类型，请升级 Millstream：`pip install --upgrade millstream`。",
+    ),
+    "field": Text(
+        "this must be a {wanted}; here it is a {given}",
+        "此处应为 {wanted}，实际为 {given}",
+        "Correct the value, or set it anew in the editor and export again.",
+        "请更正该值，或在编辑器中重新设置后导出。",
+    ),
+    "edge-without-end": Text(
+        "an edge lacks its `source` or `target`; it is ignored",
+        "有连线缺少 `source` 或 `target`，已忽略",
+        "Delete the edge, or say which nodes it connects.",
+        "请删除该连线，或写明它连接的节点。",
+    ),
+    "variable-without-name": Text(
+        "a variable has no name",
+        "有变量缺少名称",
+        "Give it a `name`, or delete it.",
+        "请为其添加 `name`，或将其删除。",
+    ),
+    "variable-type": Text(
+        "the value of the variable {name!r} must be a {wanted}; here it is a {given}",
+        "变量 {name!r} 的值应为 {wanted}，实际为 {given}",
+        "Change its `value` or its `value_type`.",
+        "请修改其 `value` 或 `value_type`。",
+    ),
+}

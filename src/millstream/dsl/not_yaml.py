@@ -1,0 +1,75 @@
+"""What is wrong with a text that is not YAML: a parser's complaint in plain words.
+
+libyaml says what it met; a person needs to know where to look and what was probably meant. The
+likely cause follows from the complaint and from the text at its place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from millstream.base import BadInput, Place
+
+_CONTROL = re.compile(  # what YAML 1.1 does not allow in a text
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
+)
+_WEB_PAGE = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+
+
+def explain(error: Exception, text: str) -> BadInput:
+    """The error of a YAML parser on a text, as one that a person can read."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return _control_character(text)
+    if _WEB_PAGE.match(text):
+        return BadInput("dsl.web-page")
+    if conflict := _CONFLICT.search(text):
+        return _at(text.count("\n", 0, conflict.start()), "conflict")
+    problem, context = error.problem or "", error.context or ""
+    mark: Any = error.problem_mark or error.context_mark
+    opened: Any = error.context_mark or mark
+    line = mark.line if mark else 0
+    lines = text.split("\n")
+    here = lines[line] if line < len(lines) else ""
+    column = min(mark.column, len(here)) if mark else 0
+
+    if "tab" in problem or ("start any token" in problem and here[column:].startswith("\t")):
+        return _at(line, "yaml-tab")
+    if "start any token" in problem or "alphabetic or numeric" in problem:
+        return _at(line, "yaml-character", character=_first_character(here, column))
+    if "mapping values are not allowed" in problem:
+        return _at(line, "yaml-colon")
+    if "could not find expected ':'" in problem:
+        # The parser notices when it meets the next line, or the end.
+        cut = not "".join(lines[opened.line + 1 :]).strip()
+        return _at(opened.line, "yaml-cut-off" if cut else "yaml-no-colon")
+    if "unexpected end of stream" in problem:
+        return _at(opened.line, "yaml-quote")
+    if "escape" in problem:
+        return _at(line, "yaml-escape")
+    if "flow" in context:
+        return _at(line, "yaml-bracket", opened=opened.line + 1)
+    if "expected key" in problem or "'-' indicator" in problem:
+        return _at(line, "yaml-layout", began=opened.line + 1)
+    return _at(line, "not-yaml", problem=problem or str(error))
+
+
+def _at(line: int, key: str, **values: Any) -> BadInput:
+    return BadInput(f"dsl.{key}", place=Place(line=line + 1), **values)
+
+
+def _control_character(text: str) -> BadInput:
+    found = _CONTROL.search(text)
+    if not found:
+        return BadInput("dsl.control", name="?")
+    return _at(text.count("\n", 0, found.start()), "control", name=f"U+{ord(found[0]):04X}")
+
+
+def _first_character(line: str, column: int) -> str:
+    """The character that cannot begin a value; the mark may stand just behind it."""
+    if line[column - 1 : column] in ("*", "&"):
+        return line[column - 1]
+    return line[column : column + 1]
