@@ -22,11 +22,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
-from millstream.base import BadInput, Failed, MillstreamError, NotHere
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, redact
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,6 +37,7 @@ Notice = Callable[[str, Mapping[str, Any]], None]
 _ERROR_BODY = 64 * 1024  # bytes of a refusal that are read: it is shown, never used
 _SHOWN = 400  # characters of a server's own words that a message shows
 _REDIRECTS = 10
+_GRACE = 0.25  # seconds that a server has to end a stream after its last event
 _AGAIN = frozenset((408, 429, 500, 502, 503, 504, 529))
 _HOPELESS = frozenset(
     ("insufficient_quota", "billing_hard_limit_reached", "exceed_context_size_error")
@@ -53,8 +54,8 @@ class Patience(msgspec.Struct, frozen=True):
     answer (a long prompt on a slow machine takes minutes). idle: between two pieces of an answer.
     tries: how often a request is sent in all when the server is busy or broken (429, 5xx) and
     nothing of the answer has been seen. longest_wait: the longest pause between two tries.
-    Settings: `http.connect_timeout`, `http.first_byte_timeout`, `http.idle_timeout`, `http.tries`,
-    `http.longest_wait`.
+    The fields are settings too: `network.connect_timeout`, `network.first_byte_timeout`,
+    `network.idle_timeout`, `network.tries`, `network.longest_wait`.
     """
 
     connect: float | None = 30.0
@@ -62,6 +63,14 @@ class Patience(msgspec.Struct, frozen=True):
     idle: float | None = None
     tries: int = 4
     longest_wait: float = 120.0
+
+
+class Answer(msgspec.Struct):
+    """An answer, read whole. headers: names in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Refusal(msgspec.Struct):
@@ -98,7 +107,8 @@ class Http:
 
     offline: only loopback and private addresses may be reached. reach: maps the origin of a URL
     whose host is `localhost` (`http://localhost:11434`) to the one that answers. notice: is told
-    of every wait (a catalogue key and its values). environ: where proxies are read from.
+    of every wait (a catalogue key and its values). proxy: for all that is not near, instead of
+    what the environment says. environ: where proxies are read from.
     """
 
     def __init__(
@@ -108,15 +118,17 @@ class Http:
         patience: Patience | None = None,
         reach: Reach | None = None,
         notice: Notice | None = None,
+        proxy: str = "",
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.offline = offline
         self.patience = patience or Patience()
         self.reach = reach
         self.notice = notice
-        self._proxies = _Proxies(os.environ if environ is None else environ)
+        self._proxies = _Proxies(os.environ if environ is None else environ, proxy)
         self._routes: dict[str, tuple[str, str | None]] = {}  # origin → (origin, proxy)
         self._session: aiohttp.ClientSession | None = None
+        self._timeout: aiohttp.ClientTimeout | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Http:
@@ -154,7 +166,7 @@ class Http:
         if json is not None:
             data = msgspec.json.encode(json)
             sent.setdefault("Content-Type", "application/json")
-        return Exchange(self, method, url, sent, data, errors, redirects)
+        return Exchange(self, method, url, sent, data, errors=errors, redirects=redirects)
 
     async def request_json(
         self,
@@ -180,6 +192,48 @@ class Http:
         except msgspec.DecodeError:
             raise Failed("models.not-json", server=exchange.server, beginning=shown(body)) from None
 
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float | None = None,
+        read_timeout: float | None = None,
+        proxy: str | None = None,
+        max_bytes: int | None = None,
+    ) -> Answer:
+        """Send one request once, and read its answer whole, whatever its status is.
+
+        data: form fields. Times in seconds, the layer's own where None. proxy: instead of the
+        one that the route would take. Raises as `stream` does, and Failed for an answer of more
+        than `max_bytes`.
+        """
+        sent = dict(headers) if headers else {}
+        body = None
+        if data is not None:
+            body = urlencode(data).encode()
+            sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        if params:
+            url += ("&" if "?" in url else "?") + urlencode(params)
+        usual = self.patience
+        patience = Patience(
+            connect=usual.connect if connect_timeout is None else connect_timeout,
+            first_byte=usual.first_byte if read_timeout is None else read_timeout,
+            idle=usual.idle if read_timeout is None else read_timeout,
+            tries=2,  # the second one only where a kept connection was closed in the meantime
+        )
+        exchange = Exchange(self, method, url, sent, body, patience=patience, proxy=proxy)
+        read = bytearray()
+        async with exchange:
+            async for piece in exchange:
+                read += piece
+                if max_bytes is not None and len(read) > max_bytes:
+                    raise Failed("models.too-long", server=exchange.server, limit=max_bytes)
+        return Answer(exchange.status, exchange.headers, bytes(read))
+
     def session(self) -> aiohttp.ClientSession:
         """The open session of the running loop."""
         loop = asyncio.get_running_loop()
@@ -187,6 +241,14 @@ class Http:
             self._session = _open_session(self)
             self._loop = loop
         return self._session
+
+    def timeout(self, patience: Patience) -> aiohttp.ClientTimeout:
+        """aiohttp's part of our patience: the connection only."""
+        import aiohttp
+
+        if self._timeout is None or self._timeout.sock_connect != patience.connect:
+            self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect)
+        return self._timeout
 
     async def route(self, url: str) -> tuple[str, str | None]:
         """Where a URL is really asked, and through which proxy (None: directly).
@@ -238,8 +300,11 @@ class Exchange:
         url: str,
         headers: dict[str, str],
         body: bytes | None,
-        errors: Callable[[Refusal], Exception],
-        redirects: bool,
+        *,
+        errors: Callable[[Refusal], Exception] | None = None,
+        redirects: bool = False,
+        patience: Patience | None = None,
+        proxy: str | None = None,
     ) -> None:
         self.server = origin_of(url)
         self.characters = 0
@@ -248,8 +313,10 @@ class Exchange:
         self._url = url
         self._headers = headers
         self._body = body
-        self._errors = errors
+        self._errors = errors  # None: a refusal is an answer like any other
         self._redirects = redirects
+        self._patience = patience or http.patience
+        self._proxy = proxy
         self._deadline: float | None = None  # of the first byte, in loop time
         self._broken: Exception | None = None
         self._response: aiohttp.ClientResponse
@@ -264,7 +331,7 @@ class Exchange:
         return self._response.headers
 
     async def __aenter__(self) -> Exchange:
-        first_byte = self._http.patience.first_byte
+        first_byte = self._patience.first_byte
         if first_byte is not None:
             self._deadline = asyncio.get_running_loop().time() + first_byte
         self._response = await self._open()
@@ -277,7 +344,10 @@ class Exchange:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._response.close() if not self._response.content.at_eof() else self._response.release()
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
 
     def __aiter__(self) -> Exchange:
         return self
@@ -287,7 +357,7 @@ class Exchange:
         if self._broken is not None:
             raise self._broken
         try:
-            if self._deadline is None and self._http.patience.idle is None:
+            if self._deadline is None and self._patience.idle is None:
                 data = await self._readany()
             else:
                 data = await self._impatient_read()
@@ -308,8 +378,20 @@ class Exchange:
         """The whole rest of the answer."""
         return b"".join([piece async for piece in self])
 
+    async def finish(self) -> None:
+        """Let a stream whose last event has come end, so that its connection serves again. A
+        server that does not end it soon loses the connection instead."""
+        if self._response.content.at_eof():
+            return
+        try:
+            async with asyncio.timeout(_GRACE):
+                while await self._readany():
+                    pass
+        except _failures():
+            pass
+
     async def _impatient_read(self) -> bytes:
-        idle = self._http.patience.idle
+        idle = self._patience.idle
         deadline = self._deadline
         loop = asyncio.get_running_loop()
         if deadline is None and idle is not None:
@@ -325,7 +407,7 @@ class Exchange:
         return Failed("models.cut", server=self.server, characters=self.characters)
 
     def _too_slow(self, *, first: bool) -> Failed:
-        patience = self._http.patience
+        patience = self._patience
         if first:
             return Failed("models.no-first-byte", server=self.server, seconds=patience.first_byte)
         return Failed(
@@ -336,14 +418,14 @@ class Exchange:
 
     async def _open(self) -> aiohttp.ClientResponse:
         """Send until an answer is a success, or trying again makes no sense."""
-        patience = self._http.patience
+        patience = self._patience
         tries, waited = 0, 0.0
         while True:
             tries += 1
             try:
                 async with asyncio.timeout_at(self._deadline):
                     response = await self._send()
-                    if response.status < 300:
+                    if response.status < 300 or self._errors is None:
                         return response
                     refusal = await self._refusal(response)
             except MillstreamError:
@@ -376,7 +458,13 @@ class Exchange:
         method, headers, body = self._method, self._headers, self._body
         for _ in range(_REDIRECTS):
             response = await http.session().request(
-                method, url, headers=headers, data=body, proxy=proxy, allow_redirects=False
+                method,
+                url,
+                headers=headers,
+                data=body,
+                proxy=self._proxy or proxy,
+                allow_redirects=False,
+                timeout=http.timeout(self._patience),
             )
             there = response.headers.get("Location")
             if not (self._redirects and 300 < response.status < 400 and there):
@@ -412,7 +500,7 @@ class Exchange:
         return Refusal(
             server=self.server,
             status=response.status,
-            message=message or str(response.reason or ""),
+            message=redact(message) or str(response.reason or ""),
             code=code,
             body=parsed,
             retry_after=_retry_after(response.headers),
@@ -424,7 +512,7 @@ class Exchange:
         url, server = self._url, self.server
         self._http.forget_route(url)
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            seconds = self._http.patience.connect
+            seconds = self._patience.connect
             return NotHere("models.connect-timeout", server=server, seconds=seconds)
         if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
             return NotHere("models.proxy", server=server, problem=_problem(error))
@@ -507,13 +595,13 @@ async def _resolves_privately(host: str) -> bool:
 class _Proxies:
     """The proxies that the environment names, and the hosts for which there is none."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], proxy: str = "") -> None:
         lower = {name.lower(): value for name, value in environ.items() if value}
         # Under CGI, HTTP_PROXY is a header that the client sent.
         if "REQUEST_METHOD" in environ:
             lower.pop("http_proxy", None)
         self._by_scheme = {
-            scheme: lower.get(f"{scheme}_proxy") or lower.get("all_proxy")
+            scheme: proxy or lower.get(f"{scheme}_proxy") or lower.get("all_proxy")
             for scheme in ("http", "https")
         }
         names = re.split(r"[\s,]+", lower.get("no_proxy", ""))
@@ -569,7 +657,6 @@ def _open_session(http: Http) -> aiohttp.ClientSession:
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, resolver=Resolver()),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=http.patience.connect),
         cookie_jar=aiohttp.DummyCookieJar(),
         # A compressed stream is held back by whoever compresses it.
         headers={"User-Agent": f"millstream/{__version__}", "Accept-Encoding": "identity"},

@@ -41,8 +41,9 @@ MESSAGES = {
     "connect-timeout": Text(
         "{server} did not take the connection within {seconds} s",
         "{server} 在 {seconds} 秒内没有接受连接",
-        "Check the address: millstream doctor. The setting http.connect_timeout allows more time.",
-        "请检查地址：millstream doctor。如需更长时间，请调整设置 http.connect_timeout。",
+        "Check the address: millstream doctor. "
+        "The setting network.connect_timeout allows more time.",
+        "请检查地址：millstream doctor。如需更长时间，请调整设置 network.connect_timeout。",
     ),
     "proxy": Text(
         "the proxy on the way to {server} failed: {problem}",
@@ -70,18 +71,18 @@ MESSAGES = {
         "请确认该地址是服务的 API：millstream doctor",
     ),
     "no-first-byte": Text(
-        "{server} sent nothing within {seconds} s, the limit of http.first_byte_timeout",
-        "{server} 在 {seconds} 秒（http.first_byte_timeout 的限制）内没有返回任何内容",
-        "Raise http.first_byte_timeout, or remove it: it is off by default.",
-        "请调大 http.first_byte_timeout，或删除该设置（默认不限时）。",
+        "{server} sent nothing within {seconds} s, the limit of network.first_byte_timeout",
+        "{server} 在 {seconds} 秒（network.first_byte_timeout 的限制）内没有返回任何内容",
+        "Raise network.first_byte_timeout, or remove it: it is off by default.",
+        "请调大 network.first_byte_timeout，或删除该设置（默认不限时）。",
     ),
     "idle": Text(
-        "{server} fell silent for {seconds} s, the limit of http.idle_timeout; "
+        "{server} fell silent for {seconds} s, the limit of network.idle_timeout; "
         "{characters} characters had arrived",
-        "{server} 静默超过 {seconds} 秒（http.idle_timeout 的限制），"
+        "{server} 静默超过 {seconds} 秒（network.idle_timeout 的限制），"
         "此前已收到 {characters} 个字符",
-        "Raise http.idle_timeout, or remove it: it is off by default.",
-        "请调大 http.idle_timeout，或删除该设置（默认不限时）。",
+        "Raise network.idle_timeout, or remove it: it is off by default.",
+        "请调大 network.idle_timeout，或删除该设置（默认不限时）。",
     ),
     "cut": Text(
         "the connection to {server} broke in the middle of the answer; "
@@ -97,6 +98,10 @@ MESSAGES = {
     "http-refused": Text(
         "{server} refused the request ({status}): {message}",
         "{server} 拒绝了请求（{status}）：{message}",
+    ),
+    "too-long": Text(
+        "{server} answered with more than {limit} bytes",
+        "{server} 的返回超过 {limit} 字节",
     ),
     "not-json": Text(
         "{server} answered with something that is not JSON: {beginning}",
@@ -142,8 +147,8 @@ MESSAGES = {
         "{waited} s of waiting; it asks to wait {wait} s: {message}",
         "{server} 暂不接受 {model} 的更多请求（{status}），已尝试 {tries} 次、等待 {waited} 秒；"
         "服务要求等待 {wait} 秒：{message}",
-        "Run again later, or raise http.tries and http.longest_wait.",
-        "请稍后再运行，或调大 http.tries 与 http.longest_wait。",
+        "Run again later, or raise network.tries and network.longest_wait.",
+        "请稍后再运行，或调大 network.tries 与 network.longest_wait。",
     ),
     "context-exceeded": Text(
         "the prompt is too long for {model} ({status}): {message}",
