@@ -25,13 +25,15 @@ class Event(msgspec.Struct, tag_field="event", tag=True, omit_defaults=True):
 
 
 class RunStarted(Event, tag="run_started"):
-    """created_at: Unix seconds."""
+    """created_at: Unix seconds. substitutes: what stands in for something that the file names,
+    each with `node`, `wanted`, `used` and `why`."""
 
     run: str
     app: str
     mode: str
     inputs: dict[str, Any]
     created_at: float
+    substitutes: list[dict[str, str]] = []
 
 
 class NodeStarted(Event, tag="node_started"):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from millstream.base import BadInput, Failed, MillstreamError, Place
@@ -90,15 +90,21 @@ class Run:
 
 
 class Context:
-    """What a node sees of its run while it works."""
+    """One execution of a node: what the scheduler keeps of it, and what the node sees of its
+    run while it works."""
 
-    __slots__ = ("frame", "name", "said", "step")
+    __slots__ = ("began", "frame", "index", "inputs", "name", "said", "step", "task", "work")
 
-    def __init__(self, frame: Frame, step: Step, name: str) -> None:
+    def __init__(self, frame: Frame, index: int, step: Step, name: str, began: float) -> None:
         self.frame = frame
+        self.index = index
         self.step = step
         self.name = name
+        self.began = began
+        self.inputs: Inputs = {}
         self.said: list[str] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.work: Awaitable[Outcome] | None = None
 
     @property
     def ports(self) -> Ports:
@@ -107,6 +113,10 @@ class Context:
     @property
     def limits(self) -> Limits:
         return self.frame.run.limits
+
+    def partial(self) -> Outcome:
+        """What there is of an execution that has no outcome: the text that it streamed."""
+        return Outcome({"text": "".join(self.said)} if self.said else {})
 
     def text(self, text: str) -> None:
         """Stream a piece of the node's text."""
@@ -155,8 +165,8 @@ class Frame:
         self.waiting = graph.edges_in.copy()  # undecided edges into each step
         self.live = [False] * len(self.waiting)  # whether one of them is live
         self.ready: deque[int] = deque((0,) if graph.steps else ())
-        self.running: dict[int, tuple[asyncio.Task[None], Context, float, Inputs]] = {}
-        self.done: asyncio.Queue[tuple[int, Outcome | MillstreamError]] | None = None
+        self.running: dict[int, Context] = {}
+        self.done: asyncio.Queue[tuple[Context, Outcome | MillstreamError]] | None = None
 
     async def pass_through(self) -> None:
         """Run until nothing is left; raises NodeFailed for a failure that no strategy takes."""
@@ -167,12 +177,12 @@ class Frame:
                     self._start(ready.popleft())
                 if not self.running or self.done is None:
                     return
-                index, result = await self.done.get()
-                _, context, began, inputs = self.running.pop(index)
+                context, result = await self.done.get()
+                del self.running[context.index]
                 if isinstance(result, Outcome):
-                    self._finish(index, context, began, inputs, result)
+                    self._finish(context, result)
                 else:
-                    self._fail(index, context, began, inputs, result)
+                    self._fail(context, result)
         finally:
             if self.running:
                 await self._stop()
@@ -189,69 +199,63 @@ class Frame:
             return
         name = self.path + step.id
         began = run.now()
-        context = Context(self, step, name)
-        inputs: Inputs = {}
+        context = Context(self, index, step, name, began)
+        run.count(step)
         run.emit(NodeStarted(run.number(), name, step.id, step.type, step.title, began - run.began))
         try:
-            run.count(step)
-            inputs = node.inputs(self.pool)
+            inputs = context.inputs = node.inputs(self.pool)
             journal = run.ports.journal
             if journal is not None:
                 record = journal.recall(name, fingerprint(step, inputs))
                 if record is not None:
                     outcome = Outcome(record.outputs, record.handle, record.usage)
-                    self._finish(index, context, began, inputs, outcome, reused=True)
+                    self._finish(context, outcome, reused=True)
                     return
             result = node.run(inputs, context)
         except Exception as error:  # whatever a node raises is an error of that node
-            self._fail(index, context, began, inputs, as_error(error))
+            self._fail(context, as_error(error))
             return
         if isinstance(result, Outcome):
-            self._finish(index, context, began, inputs, result)
+            self._finish(context, result)
             return
         if self.done is None:
             self.done = asyncio.Queue()
-        task = asyncio.create_task(self._wait(index, context, inputs, result), name=name)
-        self.running[index] = (task, context, began, inputs)
+        context.work = result
+        context.task = asyncio.create_task(self._wait(context, self.done), name=name)
+        self.running[index] = context
 
     async def _wait(
-        self, index: int, context: Context, inputs: Inputs, work: Awaitable[Outcome]
+        self, context: Context, done: asyncio.Queue[tuple[Context, Outcome | MillstreamError]]
     ) -> None:
         """The task of a node that waits: try, and try again as the file says."""
         step, run = context.step, self.run
-        assert self.done is not None
+        work: Outcome | Awaitable[Outcome] | None = context.work
+        assert work is not None
         journal = run.ports.journal if step.node.effect else None
         attempt = 0
-        result: Outcome | MillstreamError
         while True:
+            result: Outcome | MillstreamError
             try:
                 if journal is not None:
                     await journal.commit()
-                result = await work
+                result = work if isinstance(work, Outcome) else await work
                 break
             except Exception as caught:
-                error = as_error(caught)
+                result = as_error(caught)
                 attempt += 1
                 if attempt > step.tries:
-                    result = error
                     break
                 run.exceptions += 1
-                run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error.as_dict()))
+                error = result.as_dict()
+                run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error))
                 context.said = None
                 await run.ports.clock.sleep(step.interval)
-                again = step.node.run(inputs, context)
-                if isinstance(again, Outcome):
-                    result = again
-                    break
-                work = again
-        self.done.put_nowait((index, result))
+                work = step.node.run(context.inputs, context)
+        done.put_nowait((context, result))
 
     def _finish(
         self,
-        index: int,
         context: Context,
-        began: float,
-        inputs: Inputs,
         outcome: Outcome,
         *,
         status: NodeStatus = "succeeded",
@@ -267,8 +271,34 @@ class Frame:
         journal = run.ports.journal
         if journal is not None and not reused and error is None:
             record = Record(outcome.outputs, outcome.handle, outcome.usage)
-            journal.record(context.name, fingerprint(step, inputs), record)
-        now = run.now()
+            journal.record(context.name, fingerprint(step, context.inputs), record)
+        self._report(context, status, outcome, error, reused)
+        self._settle(context.index, outcome.handle)
+
+    def _fail(self, context: Context, error: MillstreamError) -> None:
+        """Go on by the node's strategy, or end the frame."""
+        step = context.step
+        error.at(_place(step))
+        if step.strategy is None:
+            self._report(context, "failed", context.partial(), error)
+            raise NodeFailed(error)
+        outputs = {"error_message": error.message, "error_type": error.type}
+        if step.strategy != FAIL_BRANCH:
+            outputs = {**step.defaults, **outputs}
+        handle = FAIL_BRANCH if step.strategy == FAIL_BRANCH else SOURCE
+        self.run.exceptions += 1
+        self._finish(context, Outcome(outputs, handle), status="exception", error=error)
+
+    def _report(
+        self,
+        context: Context,
+        status: NodeStatus,
+        outcome: Outcome,
+        error: MillstreamError | None = None,
+        reused: bool = False,
+    ) -> None:
+        """The last event of an execution."""
+        run, step, now = self.run, context.step, self.run.now()
         run.emit(
             NodeFinished(
                 run.number(),
@@ -278,8 +308,8 @@ class Frame:
                 step.title,
                 status,
                 now - run.began,
-                now - began,
-                inputs,
+                now - context.began,
+                context.inputs,
                 outcome.outputs,
                 outcome.handle,
                 outcome.details,
@@ -288,29 +318,6 @@ class Frame:
                 reused,
             )
         )
-        self._settle(index, outcome.handle)
-
-    def _fail(
-        self,
-        index: int,
-        context: Context,
-        began: float,
-        inputs: Inputs,
-        error: MillstreamError,
-    ) -> None:
-        """Go on by the node's strategy, or end the frame."""
-        step = context.step
-        error.at(_place(step))
-        if step.strategy is None:
-            self._report(context, began, inputs, "failed", error)
-            raise NodeFailed(error)
-        outputs = {"error_message": error.message, "error_type": error.type}
-        if step.strategy != FAIL_BRANCH:
-            outputs = {**step.defaults, **outputs}
-        handle = FAIL_BRANCH if step.strategy == FAIL_BRANCH else SOURCE
-        self.run.exceptions += 1
-        outcome = Outcome(outputs, handle)
-        self._finish(index, context, began, inputs, outcome, status="exception", error=error)
 
     # ------------------------------------------------------------------------ edges and the end
 
@@ -351,38 +358,14 @@ class Frame:
         """End what is still running; what it had streamed is kept in its last event."""
         stopped = list(self.running.values())
         self.running.clear()
-        for task, _, _, _ in stopped:
-            task.cancel()
-        await asyncio.gather(*(task for task, _, _, _ in stopped), return_exceptions=True)
-        for _, context, began, inputs in stopped:
-            self._report(context, began, inputs, "stopped", None)
-
-    def _report(
-        self,
-        context: Context,
-        began: float,
-        inputs: Inputs,
-        status: NodeStatus,
-        error: MillstreamError | None,
-    ) -> None:
-        """The last event of a node that has no outcome."""
-        run, step = self.run, context.step
-        now = run.now()
-        run.emit(
-            NodeFinished(
-                run.number(),
-                context.name,
-                step.id,
-                step.type,
-                step.title,
-                status,
-                now - run.began,
-                now - began,
-                inputs,
-                {"text": "".join(context.said)} if context.said else {},
-                error=error.as_dict() if error else None,
-            )
-        )
+        for context in stopped:
+            assert context.task is not None
+            context.task.cancel()
+        await asyncio.gather(*(c.task for c in stopped if c.task), return_exceptions=True)
+        for context in stopped:
+            if isinstance(context.work, Coroutine):
+                context.work.close()  # of a task that was cancelled before its first turn
+            self._report(context, "stopped", context.partial())
 
 
 async def execute(
@@ -394,19 +377,22 @@ async def execute(
     limits: Limits = NONE,
     run_id: str | None = None,
     variables: dict[str, dict[str, Any]] | None = None,
+    substitutes: list[dict[str, str]] | None = None,
 ) -> RunFinished:
     """Run a plan from its root to the end; the last event, which has been emitted too.
 
     inputs: as the start node accepted them. variables: what stands under `sys`, `env` and
-    `conversation`. A failed run is an event, not an exception; cancelling this coroutine stops
-    the run, emits its last event with status "stopped" and goes on as CancelledError.
+    `conversation`. substitutes: told in the first event. A failed run is an event, not an
+    exception; cancelling this coroutine stops the run, emits its last event with status
+    "stopped" and goes on as CancelledError.
     """
     for problem in plan.errors:
         raise problem.as_error(BadInput)
     run = Run(plan, ports, emit, limits)
     run_id = run_id or ports.clock.new_id()
     mode, name = plan.app.mode, plan.app.name
-    emit(RunStarted(run.number(), run_id, name, mode, inputs, ports.clock.time()))
+    now = ports.clock.time()
+    emit(RunStarted(run.number(), run_id, name, mode, inputs, now, substitutes or []))
     pool = Pool({"sys": {}, "env": {}, "conversation": {}, **(variables or {}), INPUTS: inputs})
     status: RunStatus = "stopped"
     error: MillstreamError | None = None

@@ -16,7 +16,7 @@ from millstream.base import Failed, NotHere
 from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Limits, Need, Node, Outcome, Reading
 from millstream.engine.node import DataClass
-from millstream.nodes.template_transform import VariableSelector, plain
+from millstream.nodes.template_transform import VariableSelector, inner_place, plain
 from millstream.values import Pool, Selector
 from millstream.values.types import type_of
 
@@ -45,6 +45,7 @@ class Code(Node[CodeData]):
         self.id = build.spec.id
         self.language = data.code_language or "python3"
         self.declared = data.outputs or {}
+        self._build = build
         self._reads = [(v.variable, Selector.of(v.value_selector)) for v in data.variables or ()]
 
     def outputs(self) -> dict[str, str]:
@@ -69,7 +70,10 @@ class Code(Node[CodeData]):
         sandbox = context.ports.sandbox
         if sandbox is None:
             raise NotHere("engine.no-port", port="sandbox")
-        result = await sandbox.run_code(self.language, self.data.code or "", inputs)
+        try:
+            result = await sandbox.run_code(self.language, self.data.code or "", inputs)
+        except Failed as error:
+            raise inner_place(error, self._build.place("code"))
         outputs = check_result(result.value, self.declared, context.limits)
         return Outcome(outputs, details={"printed": result.printed} if result.printed else {})
 

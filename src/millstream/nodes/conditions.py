@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from millstream.base import BadInput, Failed, Place
+from millstream.base import BadInput, Failed
 from millstream.engine import Build, Reading
 from millstream.values import MISSING, File, Pool, Selector, TextTemplate
 from millstream.values.types import type_of
@@ -71,14 +71,14 @@ class Conditions:
         self.any = (logical_operator or "and") == "or"
         self.path = ".".join(map(str, path))
         self.items = [
-            self._compile(condition, build.place(*path, i))
-            for i, condition in enumerate(conditions)
+            self._compile(condition, build, *path, i) for i, condition in enumerate(conditions)
         ]
 
-    def _compile(self, condition: Condition, place: Place) -> _Compiled:
+    def _compile(self, condition: Condition, build: Build, *path: str | int) -> _Compiled:
         name = condition.comparison_operator or ""
         test = TESTS.get(name)
         if test is None:
+            place = build.place(*path, "comparison_operator")
             raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
         value = condition.value
         template = TextTemplate(value) if isinstance(value, str) else None

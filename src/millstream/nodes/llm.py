@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from millstream.base import BadInput, Failed, NotHere, Place
+from millstream.base import BadInput, Failed, NotHere
 from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Need, Node, Outcome, Reading, Usage
 from millstream.engine.node import DataClass
@@ -29,12 +29,13 @@ from millstream.engine.ports import (
     Models,
     Role,
 )
-from millstream.nodes.template_transform import VariableSelector, plain
+from millstream.nodes.template_transform import VariableSelector, parse_template, plain
 from millstream.values import MISSING, File, Pool, Selector, TextTemplate, to_text
-from millstream.values.templates import Template, compile_template
+from millstream.values.templates import Template
 
 CONTEXT = "{{#context#}}"
 CONTEXT_NAME = "context__"  # what a Jinja2 prompt calls it
+CONTEXT_HERE = "{{ context__ }}"
 QUERY = Selector("sys", "query")
 FILES = Selector("sys", "files")
 
@@ -151,7 +152,7 @@ class LLM(Node[LLMData]):
         memory = data.memory
         self.question = TextTemplate(memory.query_prompt_template or "") if memory else None
         self.params = Params(data.model.completion_params or {})
-        self.schema = _schema(data, build.place("structured_output", "schema"))
+        self.schema = _schema(data, build)
         self.jinja = any(prompt.template for prompt in self.prompts)
 
     def outputs(self) -> dict[str, str]:
@@ -298,9 +299,8 @@ class Prompt:
         self.field = ".".join(map(str, path))
         self.template: Template | None = None
         if message.edition_type == "jinja2":
-            place = build.place(*path, "jinja2_text")
-            source = (message.jinja2_text or "").replace(CONTEXT, "{{ %s }}" % CONTEXT_NAME)
-            self.template = compile_template(source, place)
+            source = (message.jinja2_text or "").replace(CONTEXT, CONTEXT_HERE)
+            self.template = parse_template(source, build, *path, "jinja2_text")
         self.parts = [TextTemplate(part) for part in (message.text or "").split(CONTEXT)]
 
     def reads(self) -> Iterable[Reading]:
@@ -416,18 +416,18 @@ async def _render(template: Template, variables: dict[str, Any], context: Contex
     return await sandbox.render(template.source, variables)
 
 
-def _schema(data: LLMData, place: Place) -> dict[str, Any] | None:
+def _schema(data: LLMData, build: Build) -> dict[str, Any] | None:
     """The schema of a node with structured output on; null when none is given."""
     if not data.structured or data.structured_output is None:
         return None
-    schema = data.structured_output.schema
+    schema: Any = data.structured_output.schema
     if isinstance(schema, str):
         try:
             schema = msgspec.json.decode(schema)
         except msgspec.DecodeError:
-            raise BadInput("nodes.bad-schema", place=place) from None
+            schema = None
     if not isinstance(schema, dict):
-        raise BadInput("nodes.bad-schema", place=place)
+        raise BadInput("nodes.bad-schema", place=build.place("structured_output", "schema"))
     return schema
 
 

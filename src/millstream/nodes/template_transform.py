@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from millstream.base import Failed
+from millstream.base import BadInput, Failed, MillstreamError, Place
 from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Node, Outcome, Reading
 from millstream.engine.node import DataClass
 from millstream.values import MISSING, File, Pool, Selector
-from millstream.values.templates import compile_template
+from millstream.values.templates import Template, compile_template
 
 
 class VariableSelector(msgspec.Struct, kw_only=True):
@@ -38,8 +38,9 @@ class TemplateTransform(Node[TemplateData]):
 
     def __init__(self, data: TemplateData, build: Build) -> None:
         super().__init__(data, build)
-        self.template = compile_template(data.template or "", build.place("template"))
+        self.template = parse_template(data.template or "", build, "template")
         self._reads = [(v.variable, Selector.of(v.value_selector)) for v in data.variables or ()]
+        self._build = build
 
     def outputs(self) -> dict[str, str]:
         return {"output": "string"}
@@ -56,21 +57,44 @@ class TemplateTransform(Node[TemplateData]):
         return values
 
     def run(self, inputs: Inputs, context: Context) -> Outcome | Awaitable[Outcome]:
-        if self.template.static:
+        if not self.template.static:
+            return self._in_sandbox(inputs, context)
+        try:
             return self._outcome(self.template.render(inputs), context)
-        return self._in_sandbox(inputs, context)
+        except Failed as error:
+            raise inner_place(error, self._build.place("template"))
 
     async def _in_sandbox(self, inputs: Inputs, context: Context) -> Outcome:
         sandbox = context.ports.sandbox
         if sandbox is None:
             raise Failed("engine.no-port", port="sandbox")
-        return self._outcome(await sandbox.render(self.template.source, inputs), context)
+        try:
+            text = await sandbox.render(self.template.source, inputs)
+        except Failed as error:
+            raise inner_place(error, self._build.place("template"))
+        return self._outcome(text, context)
 
     def _outcome(self, text: str, context: Context) -> Outcome:
         limit = context.limits.template_length
         if limit is not None and len(text) > limit:
             raise Failed("nodes.template-too-long", length=len(text), limit=limit)
         return Outcome({"output": text})
+
+
+def parse_template(source: str, build: Build, *path: str | int) -> Template:
+    """Compile the template at a path of a node's data. Raises BadInput with its line."""
+    try:
+        return compile_template(source)
+    except BadInput as error:
+        raise inner_place(error, build.place(*path))
+
+
+def inner_place(error: MillstreamError, place: Place) -> MillstreamError:
+    """The error of a template or of code, at its place in the file: `code:3` is line 3 of it."""
+    line = error.place.line if error.place else None
+    field = f"{place.field}:{line}" if line else place.field
+    error.place = Place(place.file, place.line, place.node, place.title, field)
+    return error
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,297 @@
+"""An app that is ready to run: the Python API.
+
+    app = millstream.load("app.yml", local=True)
+    result = app.run(text2translate="…")
+    async for event in app.stream(text2translate="…"): ...
+
+`run` and the command line do the same things in the same order: check the inputs, make sure of
+everything that the app needs, and only then start the first node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from millstream import dsl
+from millstream.base import BadInput
+from millstream.dsl.read import read_file, read_text
+from millstream.engine import Limits, Plan, Ports, compile, execute
+from millstream.engine.events import Event, RunFinished
+from millstream.engine.limits import NONE
+from millstream.nodes import REGISTRY
+from millstream.runtime.clock import SystemClock
+from millstream.runtime.result import Result
+
+if TYPE_CHECKING:
+    from millstream.nodes.start import InputVariable
+    from millstream.runtime.machine import Machine
+
+CHAT_MODES = ("advanced-chat", "chat", "agent-chat", "completion")
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What to use for what a file names; see docs/bindings.md.
+
+    model: one model for everything. local: the local default for every model, and a local
+    substitute for every online tool that has one. bind: rules "provider/name" → "provider/name".
+    """
+
+    model: str | None = None
+    local: bool = False
+    bind: Mapping[str, str] = {}
+
+
+class App:
+    """A loaded app. Made by `millstream.load` and `millstream.loads`."""
+
+    def __init__(
+        self,
+        app: dsl.App,
+        *,
+        choice: Choice | None = None,
+        limits: Limits = NONE,
+        home: str | Path | None = None,
+        ports: Ports | None = None,
+    ) -> None:
+        self.dsl = app
+        self.choice = choice or Choice()
+        self.limits = limits
+        self.home = home
+        self.plan: Plan = compile(app, REGISTRY)
+        self._ports = ports
+        self._machine: Machine | None = None
+        self._runner: asyncio.Runner | None = None
+
+    # ------------------------------------------------------------------------------ what it is
+
+    @property
+    def name(self) -> str:
+        return self.dsl.name
+
+    @property
+    def mode(self) -> str:
+        return self.dsl.mode
+
+    @property
+    def variables(self) -> list[InputVariable]:
+        """What the app asks for, in the order of its form."""
+        return getattr(self.plan.start, "variables", [])
+
+    def export(self) -> str:
+        """The app as a file: data-equal to what was read."""
+        from millstream.dsl.write import write
+
+        return write(self.dsl)
+
+    # --------------------------------------------------------------------------------- running
+
+    def run(
+        self, inputs: Mapping[str, Any] | None = None, /, *, query: str | None = None, **named: Any
+    ) -> Result:
+        """Run to the end and return the result; a failed run is a result too.
+
+        inputs, or named ones, go to the variables of the start node; query is what a person says
+        to a chat app. Raises BadInput for inputs that do not fit and NotHere when something is
+        missing, both before the first node.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise BadInput("runtime.loop-is-running")
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(self.arun(inputs, query=query, **named))
+
+    async def arun(
+        self, inputs: Mapping[str, Any] | None = None, /, *, query: str | None = None, **named: Any
+    ) -> Result:
+        """`run` for callers that are asynchronous themselves."""
+        result = Result()
+        async for event in self.stream(inputs, query=query, **named):
+            result.take(event)
+        return result
+
+    async def stream(
+        self, inputs: Mapping[str, Any] | None = None, /, *, query: str | None = None, **named: Any
+    ) -> AsyncIterator[Event]:
+        """Run and give every event as it happens. Leaving the loop early stops the run."""
+        accepted = self.accept({**(inputs or {}), **named})
+        variables = self._variables(query)
+        substitutes: list[dict[str, str]] = []
+        ports = self._ports
+        if ports is None:
+            machine = await self.machine()
+            ports, substitutes = await machine.prepare(self.plan, self.choice, self.dsl.file)
+        events = _Buffer()
+        task = asyncio.create_task(
+            execute(
+                self.plan,
+                accepted,
+                ports,
+                events.put,
+                limits=self.limits,
+                variables=variables,
+                substitutes=substitutes,
+            )
+        )
+        task.add_done_callback(events.wake)
+        try:
+            while True:
+                while events.items:
+                    event = events.items.popleft()
+                    yield event
+                    if type(event) is RunFinished:
+                        return
+                await events.wait(task)
+        finally:
+            if not task.done():
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def accept(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs as the start node takes them. Raises BadInput for an app that cannot run,
+        and for inputs that do not fit."""
+        for problem in (*self.dsl.errors, *self.plan.errors):
+            raise problem.as_error(BadInput)
+        start = self.plan.start
+        if start is None:
+            raise BadInput("runtime.nothing-to-run", mode=self.mode)
+        accept = getattr(start, "accept", None)
+        return accept(dict(given)) if accept else dict(given)
+
+    def _variables(self, query: str | None) -> dict[str, dict[str, Any]]:
+        """What stands under `sys`, `env` and `conversation` in a run."""
+        clock = SystemClock
+        system: dict[str, Any] = {
+            "files": [],
+            "user_id": "local",
+            "app_id": self.dsl.file,
+            "workflow_id": self.dsl.file,
+            "workflow_run_id": clock.new_id(),
+            "timestamp": int(clock.time()),
+        }
+        if self.mode in CHAT_MODES:
+            if query is None:
+                raise BadInput("runtime.no-query")
+            system.update(query=query, conversation_id=clock.new_id(), dialogue_count=1)
+        return {
+            "sys": system,
+            "env": {v.name: v.value for v in self.dsl.environment},
+            "conversation": {v.name: v.value for v in self.dsl.conversation},
+        }
+
+    # ------------------------------------------------------------------------------ its machine
+
+    async def machine(self) -> Machine:
+        """What this machine offers, opened at first use and kept until `close`."""
+        from millstream.runtime.machine import Machine
+
+        loop = asyncio.get_running_loop()
+        if self._machine is None or self._machine.loop is not loop:
+            self._machine = Machine(self.home)
+        return self._machine
+
+    async def aclose(self) -> None:
+        """End what the app started: connections, sandbox, the model in memory."""
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            await machine.close()
+
+    def close(self) -> None:
+        """`aclose` for callers of `run`."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.run(self.aclose())
+            runner.close()
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> App:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<App {self.name!r} from {self.dsl.file}>"
+
+
+class _Buffer:
+    """Events on their way from a run to its reader."""
+
+    __slots__ = ("items", "waiter")
+
+    def __init__(self) -> None:
+        self.items: deque[Event] = deque()
+        self.waiter: asyncio.Future[None] | None = None
+
+    def put(self, event: Event) -> None:
+        self.items.append(event)
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, task: asyncio.Task[RunFinished]) -> None:
+        """Return when there is an event; raises what ended the run without one."""
+        if task.done():
+            task.result()
+        self.waiter = asyncio.get_running_loop().create_future()
+        await self.waiter
+
+    def wake(self, _: object) -> None:
+        """Let the reader look at how the run has ended."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+def load(
+    file: str | Path,
+    *,
+    model: str | None = None,
+    local: bool = False,
+    bind: Mapping[str, str] | None = None,
+    limits: Limits = NONE,
+    home: str | Path | None = None,
+    ports: Ports | None = None,
+) -> App:
+    """Load an app file.
+
+    model, local, bind: what to use for what the file names, as the command line's options of the
+    same names. home: the data directory, if not the usual one. ports: answers of your own instead
+    of this machine's, for tests. Raises BadInput for a file that cannot be read; what is wrong
+    inside a readable one is raised by `run` and listed by `check`.
+    """
+    app = read_file(file, REGISTRY)
+    choice = Choice(model, local, bind or {})
+    return App(app, choice=choice, limits=limits, home=home, ports=ports)
+
+
+def loads(
+    text: str | bytes,
+    *,
+    file: str = "<text>",
+    model: str | None = None,
+    local: bool = False,
+    bind: Mapping[str, str] | None = None,
+    limits: Limits = NONE,
+    home: str | Path | None = None,
+    ports: Ports | None = None,
+) -> App:
+    """Load an app from its text; `file` is the name that messages use."""
+    app = read_text(text, file, REGISTRY)
+    choice = Choice(model, local, bind or {})
+    return App(app, choice=choice, limits=limits, home=home, ports=ports)
