@@ -17,7 +17,7 @@ MESSAGES = {
     "template-too-long": Text(
         "the Jinja2 template yields more than {limit} characters",
         "Jinja2 模板的输出超过了 {limit} 个字符",
-        "Let the template repeat less, or raise the setting `sandbox.output`.",
-        "请减少模板中的重复内容，或调高设置 `sandbox.output`。",
+        "Let the template repeat less, or raise the setting `sandbox.output_mb`.",
+        "请减少模板中的重复内容，或调高设置 `sandbox.output_mb`。",
     ),
 }
