@@ -17,6 +17,8 @@ from millstream.dsl.app import (
     Variable,
 )
 from millstream.dsl.read import read_file, read_text
+from millstream.dsl.structure import check_structure, container_start, handles
+from millstream.dsl.write import write
 
 __all__ = [
     "App",
@@ -30,6 +32,10 @@ __all__ = [
     "Registry",
     "RetryConfig",
     "Variable",
+    "check_structure",
+    "container_start",
+    "handles",
     "read_file",
     "read_text",
+    "write",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from millstream.values.types import fits, type_of
 Keys = tuple[str | int, ...]
 
 MODES = ("workflow", "advanced-chat", "chat", "agent-chat", "completion", "agent")
-_WITH_GRAPH = ("workflow", "advanced-chat", "rag-pipeline")
+WITH_GRAPH = ("workflow", "advanced-chat", "rag-pipeline")
+CONTAINERS = ("iteration", "loop")
+MAX_NESTED = 50  # containers inside of containers
 _SIGNS = ("app", "workflow", "graph", "graph_config", "nodes", "model_config", "rag_pipeline")
 _ENVELOPES = ("data", "yaml_content")  # what an export and an import API wrap a file in
 _GRAPHS: tuple[Keys, ...] = (("workflow", "graph"), ("graph",), ("graph_config",), ())
@@ -98,17 +101,17 @@ class _Reader:
         header = _mapping(self.raw.get("app")) or _mapping(self.raw.get("rag_pipeline"))
         graph = self.graph()
         mode = self.mode(header, graph)
-        if graph is None and mode in _WITH_GRAPH:
+        if graph is None and mode in WITH_GRAPH:
             self.problem("error", "dsl.no-graph", (), mode=mode)
         version = self.raw.get("version")
         return App(
             file=file,
-            name=_text(header.get("name")) or Path(file).stem,
+            name=as_text(header.get("name")) or Path(file).stem,
             mode=mode,
             raw=self.raw,
             lines=self.lines,
-            version="0.1.0" if version is None else _text(version),
-            description=_text(header.get("description")),
+            version="0.1.0" if version is None else as_text(version),
+            description=as_text(header.get("description")),
             graph=graph or Graph(),
             environment=self.variables("environment_variables"),
             conversation=self.variables("conversation_variables"),
@@ -164,17 +167,47 @@ class _Reader:
             node.parent = parents[0] if parents else None
             if len(parents) == 2:
                 undecided.append((node, parents[0], parents[1]))
-        if undecided:
-            by_id = {node.id: node for node in graph.nodes}
-            for node, iteration, loop in undecided:
-                outer = by_id.get(loop)
-                if outer is not None and outer.parent == iteration:
-                    node.parent = loop
+        by_id = {node.id: node for node in graph.nodes}
+        for node, iteration, loop in undecided:
+            if loop in by_id and by_id[loop].parent == iteration:
+                node.parent = loop
+        self.settle(graph.nodes)
         for i, item in self.items(raw, path, "edges"):
             edge = self.edge(item, (*path, "edges", i))
             if edge is not None:
                 graph.edges.append(edge)
         return graph
+
+    def settle(self, nodes: list[Node]) -> None:
+        """Take nodes out of containers that cannot hold them: what remains is a forest, not too
+        deep for those who recurse over it."""
+        types = {node.id: node.type for node in nodes}
+        children: dict[str | None, list[Node]] = defaultdict(list)
+        for node in nodes:
+            if node.parent is not None:
+                holder = types.get(node.parent)
+                if holder is None or (holder in self.registry and holder not in CONTAINERS):
+                    self.take_out(node, "dsl.no-such-container")
+            children[node.parent].append(node)
+        settled: set[str] = set()
+        level, depth = children[None], 0
+        while level:
+            settled.update(node.id for node in level)
+            depth += 1
+            level = [child for id in {node.id: None for node in level} for child in children[id]]
+            if depth > MAX_NESTED:
+                for node in level:
+                    self.take_out(node, "dsl.containers-too-deep", limit=MAX_NESTED)
+                depth = 0
+        for node in nodes:
+            if node.id not in settled:
+                self.take_out(node, "dsl.container-loop")
+
+    def take_out(self, node: Node, code: str, **values: Any) -> None:
+        values["id"] = node.parent
+        node.parent = None
+        severity: Severity = "error" if code == "dsl.containers-too-deep" else "warning"
+        self.problems.append(Problem(severity, code, node.place, values))
 
     def items(self, raw: dict[str, Any], path: Keys, key: str) -> list[tuple[int, dict[str, Any]]]:
         """The mappings of a list, numbered; whatever else is there is a problem."""
@@ -193,7 +226,7 @@ class _Reader:
         return items
 
     def node(self, raw: dict[str, Any], path: Keys) -> Node | None:
-        id = _text(raw.get("id"))
+        id = as_text(raw.get("id"))
         line = self.lines.line(*path)
         if not id:
             self.problem("error", "dsl.node-without-id", path)
@@ -201,12 +234,12 @@ class _Reader:
         data = raw.get("data")
         if not isinstance(data, dict):
             data = {}
-        type = _text(data.get("type"))
-        outer = _text(raw.get("type"))
+        type = as_text(data.get("type"))
+        outer = as_text(raw.get("type"))
         if not type and outer in self.registry:  # hand-made files put it outside
             type = outer
         type = _OTHER_NAMES.get(type, type)
-        title = _text(data.get("title"))
+        title = as_text(data.get("title"))
         place = Place(file=self.file, line=line, node=id, title=title or None)
         node = Node(id=id, type=type, title=title, raw=raw, place=place, path=path)
         registered = self.registry.get(type)
@@ -225,15 +258,15 @@ class _Reader:
         return node
 
     def edge(self, raw: dict[str, Any], path: Keys) -> Edge | None:
-        source, target = _text(raw.get("source")), _text(raw.get("target"))
+        source, target = as_text(raw.get("source")), as_text(raw.get("target"))
         if not source or not target:
             self.problem("warning", "dsl.edge-without-end", path)
             return None
-        handle = _text(raw.get("sourceHandle"))
+        handle = as_text(raw.get("sourceHandle"))
         if handle in ("", "success-branch"):
             handle = "source"
         return Edge(
-            id=_text(raw.get("id")) or f"{source}-{handle}-{target}",
+            id=as_text(raw.get("id")) or f"{source}-{handle}-{target}",
             source=source,
             target=target,
             handle=handle,
@@ -249,11 +282,11 @@ class _Reader:
         found = []
         for i, item in self.items(holder, path, key):
             here = (*path, key, i)
-            name = _text(item.get("name"))
+            name = as_text(item.get("name"))
             if not name:
                 self.problem("error", "dsl.variable-without-name", here)
                 continue
-            declared = _text(item.get("value_type")).lower()
+            declared = as_text(item.get("value_type")).lower()
             value = item.get("value")
             value_type = declared or type_of(value)
             if isinstance(value, datetime.date):
@@ -270,7 +303,7 @@ class _Reader:
                     wanted=value_type,
                     given=kind(value),
                 )
-            description = _text(item.get("description"))
+            description = as_text(item.get("description"))
             found.append(Variable(name, value_type, typed, description))
         return found
 
@@ -285,16 +318,16 @@ def _parents(raw: Mapping[str, Any]) -> list[str]:
     data = _mapping(raw.get("data"))
     for said in (data.get("container_id"), raw.get("parentId")):
         if said not in (None, ""):
-            return [_text(said)]
+            return [as_text(said)]
     both = (data.get("iteration_id"), data.get("loop_id"))
-    return [_text(said) for said in both if said not in (None, "")]
+    return [as_text(said) for said in both if said not in (None, "")]
 
 
 def _typed(value: Any, value_type: str) -> Any:
     """A variable's value as its type says: texts of numbers, lists and objects are read."""
     if not isinstance(value, str):
         if value_type in ("string", "secret") and isinstance(value, int | float):
-            return _text(value)
+            return as_text(value)
         return value
     if value_type in ("string", "secret", "any"):
         return value
@@ -311,7 +344,7 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A scalar as text: an id without quotes is a number in YAML, a handle `true` a boolean."""
     if isinstance(value, str):
         return value

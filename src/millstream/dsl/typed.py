@@ -56,7 +56,7 @@ def kind(value: Any) -> str:
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "boolean"),
-    (str, "text"),
+    (str, "string"),
     ((int, float), "number"),
     (list, "list"),
     (dict, "mapping"),
@@ -71,9 +71,9 @@ _SCALARS: dict[type[inspect.Type], tuple[type, ...]] = {
     inspect.FloatType: (float, int),
 }
 _WORDS: dict[type[inspect.Type], str] = {
-    inspect.StrType: "text",
+    inspect.StrType: "string",
     inspect.BoolType: "boolean",
-    inspect.IntType: "whole number",
+    inspect.IntType: "integer",
     inspect.FloatType: "number",
     inspect.ListType: "list",
     inspect.DictType: "mapping",
@@ -170,6 +170,8 @@ def _loosen_fields(
 def _loosen_items(
     value: list[Any], info: inspect.Type, path: Path, faults: list[Fault]
 ) -> list[Any]:
+    if isinstance(info, inspect.StrType) and len(value) == 1 and isinstance(value[0], list):
+        value = value[0]  # a selector in one list too many
     out = []
     for i, item in enumerate(value):
         loose = _loosen(item, info, (*path, i), faults)

@@ -235,10 +235,29 @@ MESSAGES = {
         "请检查拼写。如果是较新的类型，请升级 Millstream：`pip install --upgrade millstream`。",
     ),
     "field": Text(
-        "this must be a {wanted}; here it is a {given}",
+        "the value does not fit: wanted is {wanted}, given is {given}",
         "此处应为 {wanted}，实际为 {given}",
         "Correct the value, or set it anew in the editor and export again.",
         "请更正该值，或在编辑器中重新设置后导出。",
+    ),
+    "no-such-container": Text(
+        "the node is said to be inside of {id!r}, which is no iteration or loop of this app; "
+        "it is taken as standing outside",
+        "该节点标注在 {id!r} 内，但应用中没有这样的迭代或循环；按位于外层处理",
+        "Delete the node's `parentId`, or name the container that it belongs to.",
+        "请删除该节点的 `parentId`，或改为它所属的容器。",
+    ),
+    "container-loop": Text(
+        "the node's container is inside of itself; the node is taken as standing outside",
+        "该节点所属的容器包含了自身；按位于外层处理",
+        "Correct the `parentId` of the containers.",
+        "请更正各容器的 `parentId`。",
+    ),
+    "containers-too-deep": Text(
+        "containers are nested deeper than {limit} levels",
+        "容器嵌套超过 {limit} 层",
+        "Draw the app with fewer containers inside of each other.",
+        "请减少容器的嵌套层数。",
     ),
     "edge-without-end": Text(
         "an edge lacks its `source` or `target`; it is ignored",
@@ -253,9 +272,85 @@ MESSAGES = {
         "请为其添加 `name`，或将其删除。",
     ),
     "variable-type": Text(
-        "the value of the variable {name!r} must be a {wanted}; here it is a {given}",
+        "the value of the variable {name!r} does not fit: wanted is {wanted}, given is {given}",
         "变量 {name!r} 的值应为 {wanted}，实际为 {given}",
         "Change its `value` or its `value_type`.",
         "请修改其 `value` 或 `value_type`。",
+    ),
+    # ------------------------------------------------------------------------ structure
+    "duplicate-node-id": Text(
+        "the id {id!r} is already that of another node (line {first})",
+        "节点 id {id!r} 与第 {first} 行的节点重复",
+        "Give one of the two another id, and change its edges and references.",
+        "请为其中一个节点更换 id，并修改相应的连线和引用。",
+    ),
+    "duplicate-edge-id": Text(
+        "the id {id!r} is already that of another edge (line {first})",
+        "连线 id {id!r} 与第 {first} 行的连线重复",
+        "Delete one of the two edges, or give it another id.",
+        "请删除其中一条连线，或为其更换 id。",
+    ),
+    "edge-to-nowhere": Text(
+        "the edge has an end at the node {id!r}, which is not there; it is ignored",
+        "连线的一端是不存在的节点 {id!r}，已忽略",
+        "Delete the edge, or connect it to a node.",
+        "请删除该连线，或将其连接到已有的节点。",
+    ),
+    "edge-across": Text(
+        "the edge from {source!r} to {target!r} crosses the border of a container; it is ignored",
+        "从 {source!r} 到 {target!r} 的连线跨越了容器边界，已忽略",
+        "Connect nodes inside of the same iteration or loop only; what is inside is read "
+        "through the container's output.",
+        "只能连接同一迭代或循环内的节点；内部结果请通过容器的输出读取。",
+    ),
+    "no-such-handle": Text(
+        "the edge to {target!r} leaves {source!r} by {handle!r}, a way out that it does not have; "
+        "it has: {known}",
+        "到 {target!r} 的连线使用了 {source!r} 没有的出口 {handle!r}；它的出口有：{known}",
+        "Delete the edge and draw it anew from the right way out.",
+        "请删除该连线，并从正确的出口重新连接。",
+    ),
+    "no-start": Text(
+        "the app has no node to start with",
+        "应用没有开始节点",
+        "Add a start node and connect it.",
+        "请添加开始节点并连接。",
+    ),
+    "several-starts": Text(
+        "the app begins at {first!r}; what follows this other start does not run",
+        "应用从 {first!r} 开始；此处另一个开始节点之后的内容不会运行",
+        "Delete one of the start nodes.",
+        "请删除多余的开始节点。",
+    ),
+    "empty-container": Text(
+        "the container has no nodes inside",
+        "该容器内没有节点",
+        "Add nodes to it, or delete it.",
+        "请在其中添加节点，或将其删除。",
+    ),
+    "container-without-start": Text(
+        "none of the nodes inside of the container is its start",
+        "容器内没有开始节点",
+        "Set `start_node_id` to the id of the child with which it begins.",
+        "请将 `start_node_id` 设为容器内起始节点的 id。",
+    ),
+    "no-such-start": Text(
+        "the container says that it begins at {id!r}, which is not inside of it; "
+        "it begins at {taken!r}",
+        "容器声明从 {id!r} 开始，但其中没有该节点；改为从 {taken!r} 开始",
+        "Set `start_node_id` to the id of the child with which it begins.",
+        "请将 `start_node_id` 设为容器内起始节点的 id。",
+    ),
+    "unreachable": Text(
+        "no edge leads here from the start; the node never runs",
+        "从开始节点无法到达该节点，它不会运行",
+        "Connect the node, or delete it.",
+        "请连接该节点，或将其删除。",
+    ),
+    "cycle": Text(
+        "the edges lead round in a circle: {nodes}",
+        "连线形成了环：{nodes}",
+        "Delete one of these edges; to repeat nodes, put them into a loop.",
+        "请删除其中一条连线；如需重复执行，请使用循环节点。",
     ),
 }
