@@ -20,11 +20,11 @@ NodeStatus = Literal["succeeded", "failed", "exception", "stopped"]
 RunStatus = Literal["succeeded", "partial-succeeded", "failed", "stopped"]
 
 
-class Event(msgspec.Struct, tag_field="event", tag=True, omit_defaults=True):
+class Event(msgspec.Struct, tag_field="event", tag=True, omit_defaults=True, gc=False):
     seq: int
 
 
-class RunStarted(Event, tag="run_started"):
+class RunStarted(Event, tag="run_started", gc=False):
     """created_at: Unix seconds. substitutes: what stands in for something that the file names,
     each with `node`, `wanted`, `used` and `why`."""
 
@@ -36,7 +36,7 @@ class RunStarted(Event, tag="run_started"):
     substitutes: list[dict[str, str]] = []
 
 
-class NodeStarted(Event, tag="node_started"):
+class NodeStarted(Event, tag="node_started", gc=False):
     name: str
     node: str
     type: str
@@ -44,7 +44,7 @@ class NodeStarted(Event, tag="node_started"):
     at: float
 
 
-class NodeSkipped(Event, tag="node_skipped"):
+class NodeSkipped(Event, tag="node_skipped", gc=False):
     """No live way leads to this node in this run."""
 
     name: str
@@ -53,7 +53,7 @@ class NodeSkipped(Event, tag="node_skipped"):
     title: str
 
 
-class NodeRetry(Event, tag="node_retry"):
+class NodeRetry(Event, tag="node_retry", gc=False):
     """A node failed and is about to be tried again; what it has streamed so far is void.
 
     attempt: 1 for the first try again."""
@@ -64,19 +64,19 @@ class NodeRetry(Event, tag="node_retry"):
     error: dict[str, Any]
 
 
-class TextChunk(Event, tag="text_chunk"):
+class TextChunk(Event, tag="text_chunk", gc=False):
     name: str
     node: str
     text: str
 
 
-class ReasoningChunk(Event, tag="reasoning_chunk"):
+class ReasoningChunk(Event, tag="reasoning_chunk", gc=False):
     name: str
     node: str
     text: str
 
 
-class TextReplaced(Event, tag="text_replaced"):
+class TextReplaced(Event, tag="text_replaced", gc=False):
     """What a node streamed was not its answer after all; this is."""
 
     name: str
@@ -84,7 +84,7 @@ class TextReplaced(Event, tag="text_replaced"):
     text: str
 
 
-class ItemStarted(Event, tag="item_started"):
+class ItemStarted(Event, tag="item_started", gc=False):
     """A container begins an item (iteration) or a round (loop). name: the container's."""
 
     name: str
@@ -93,7 +93,7 @@ class ItemStarted(Event, tag="item_started"):
     total: int
 
 
-class NodeFinished(Event, tag="node_finished"):
+class NodeFinished(Event, tag="node_finished", gc=False):
     """status "exception": it failed, and the run goes on by the node's error strategy.
     "stopped": the run ended before it did; outputs hold the text it had given."""
 
@@ -113,7 +113,7 @@ class NodeFinished(Event, tag="node_finished"):
     reused: bool = False
 
 
-class RunFinished(Event, tag="run_finished"):
+class RunFinished(Event, tag="run_finished", gc=False):
     """exceptions: failures that an error strategy or a retry repaired."""
 
     status: RunStatus

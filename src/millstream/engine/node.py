@@ -31,7 +31,7 @@ SOURCE = "source"
 FAIL_BRANCH = "fail-branch"
 
 
-class Outcome(msgspec.Struct):
+class Outcome(msgspec.Struct, gc=False):
     """What an execution gave. handle: the way out that is taken, for nodes that branch.
     details: what a person may want to know beyond the outputs."""
 

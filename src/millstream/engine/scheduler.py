@@ -51,10 +51,28 @@ class NodeFailed(Exception):
 class Run:
     """What the frames of one run share: the way to the world, the event stream, the sums."""
 
+    __slots__ = (
+        "began",
+        "emit",
+        "exceptions",
+        "journal",
+        "limited",
+        "limits",
+        "now",
+        "outputs",
+        "plan",
+        "ports",
+        "seq",
+        "steps",
+        "usage",
+    )
+
     def __init__(self, plan: Plan, ports: Ports, emit: Emit, limits: Limits = NONE) -> None:
         self.plan = plan
         self.ports = ports
+        self.journal = ports.journal
         self.limits = limits
+        self.limited = limits.max_steps is not None or limits.max_seconds is not None
         self.emit = emit
         self.now = ports.clock.now
         self.began = self.now()
@@ -69,9 +87,8 @@ class Run:
         self.seq += 1
         return self.seq
 
-    def count(self, step: Step) -> None:
-        """Count a started step, and hold the run to its limits."""
-        self.steps += 1
+    def check(self, step: Step) -> None:
+        """Hold the run to its limits; called at a start of a step when there are any."""
         limits = self.limits
         if limits.max_steps is not None and self.steps > limits.max_steps:
             raise NodeFailed(Failed("engine.max-steps", steps=limits.max_steps).at(_place(step)))
@@ -200,13 +217,14 @@ class Frame:
         name = self.path + step.id
         began = run.now()
         context = Context(self, index, step, name, began)
-        run.count(step)
+        run.steps += 1
+        if run.limited:
+            run.check(step)
         run.emit(NodeStarted(run.number(), name, step.id, step.type, step.title, began - run.began))
         try:
             inputs = context.inputs = node.inputs(self.pool)
-            journal = run.ports.journal
-            if journal is not None:
-                record = journal.recall(name, fingerprint(step, inputs))
+            if run.journal is not None:
+                record = run.journal.recall(name, fingerprint(step, inputs))
                 if record is not None:
                     outcome = Outcome(record.outputs, record.handle, record.usage)
                     self._finish(context, outcome, reused=True)
@@ -231,7 +249,7 @@ class Frame:
         step, run = context.step, self.run
         work: Outcome | Awaitable[Outcome] | None = context.work
         assert work is not None
-        journal = run.ports.journal if step.node.effect else None
+        journal = run.journal if step.node.effect else None
         attempt = 0
         while True:
             result: Outcome | MillstreamError
@@ -268,10 +286,9 @@ class Frame:
             run.usage = run.usage + outcome.usage
         if step.node.ends:
             run.collect(step, outcome.outputs)
-        journal = run.ports.journal
-        if journal is not None and not reused and error is None:
+        if run.journal is not None and not reused and error is None:
             record = Record(outcome.outputs, outcome.handle, outcome.usage)
-            journal.record(context.name, fingerprint(step, context.inputs), record)
+            run.journal.record(context.name, fingerprint(step, context.inputs), record)
         self._report(context, status, outcome, error, reused)
         self._settle(context.index, outcome.handle)
 

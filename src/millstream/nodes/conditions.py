@@ -49,7 +49,7 @@ Test = Callable[[Any, Any], bool]
 Pair = tuple[Any, Any]
 
 
-class _Compiled(msgspec.Struct):
+class _Compiled(msgspec.Struct, frozen=True):
     selector: Selector
     template: TextTemplate | None  # of an expected text with references in it
     constant: Any
@@ -121,8 +121,8 @@ class Conditions:
             if item.sub is not None and item.sub.conditions and _is_files(actual):
                 holds = _judge_files(actual, item.operator, item.sub)
             else:
-                first = actual[0] if isinstance(actual, list) and actual else actual
-                if isinstance(first, bool):
+                kind = type(actual)
+                if kind is bool or (kind is list and actual and type(actual[0]) is bool):
                     expected = _boolean(expected, item.operator)
                 try:
                     holds = item.test(actual, expected)

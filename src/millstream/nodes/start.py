@@ -44,6 +44,8 @@ class StartData(NodeData, kw_only=True):
     variables: list[InputVariable] | None = None
 
 
+_TEXTS = ("text-input", "paragraph", "select")  # other types than those known pass unchanged
+
 _VALUE_TYPES = {
     "number": "number",
     "checkbox": "boolean",
@@ -100,6 +102,8 @@ def accept(variable: InputVariable, value: Any) -> Any:
         return _files(variable, value)
     if kind == "json_object":
         return _object(variable, value)
+    if kind not in _TEXTS:
+        return value
     if not isinstance(value, str):
         raise BadInput("nodes.input-not-text", name=name, given=_kind(value))
     value = value.replace("\x00", "")

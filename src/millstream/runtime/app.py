@@ -138,6 +138,7 @@ class App:
                 ports,
                 events.put,
                 limits=self.limits,
+                run_id=variables["sys"]["workflow_run_id"],
                 variables=variables,
                 substitutes=substitutes,
             )
@@ -154,7 +155,7 @@ class App:
         finally:
             if not task.done():
                 task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+                await asyncio.gather(task, return_exceptions=True)
 
     def accept(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs as the start node takes them. Raises BadInput for an app that cannot run,
