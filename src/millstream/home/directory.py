@@ -144,12 +144,12 @@ class Home:
 
         Raises BadInput for a newer format, a damaged stamp, no access, and a path that is a file.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise BadInput("home.not-a-folder", path=str(self.path))
         try:
             stamp = msgspec.json.decode((self.path / STAMP).read_bytes(), type=Stamp)
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise BadInput("home.not-a-folder", path=str(self.path)) from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise BadInput("home.cannot-read", path=str(self.path), reason=reason) from None
@@ -246,11 +246,17 @@ class Home:
         return backup
 
     def _put_back(self, backup: Path) -> None:
-        """Make everything as it is in the backup, but for the stamp. No model file is removed."""
+        """Make everything as it is in the backup, but for the stamp.
+
+        No model is removed, only a second name of one that the backup has."""
         wanted = {source.relative_to(backup): source for source in _contents(backup)}
         for path in list(_contents(self.path)):
-            if path.relative_to(self.path) not in wanted and path.suffix != MODEL:
+            if path.relative_to(self.path) in wanted:
+                continue
+            if path.suffix != MODEL or path.stat().st_nlink > 1:
                 path.unlink()
+                with suppress(OSError):  # it has other files
+                    path.parent.rmdir()
         for name, source in wanted.items():
             target = self.path / name
             if name == Path(STAMP):

@@ -99,11 +99,12 @@ def parse(path: Path, text: str) -> Table:
     try:
         return Table(path, tomllib.loads(text), text)
     except tomllib.TOMLDecodeError as error:
-        problem, line = str(error), None
-        if found := re.search(r"\(at line (\d+), column \d+\)$", problem):
-            problem, line = problem[: found.start()].strip(), int(found[1])
+        # "… (at line 3, column 5)" or "… (at end of document)"
+        problem, _, where = str(error).rpartition(" (at ")
+        found = re.match(r"line (\d+)", where)
+        line = int(found[1]) if found else len(text.rstrip().splitlines())
         place = Place(file=str(path), line=line)
-        raise BadInput("home.not-toml", place=place, problem=problem) from None
+        raise BadInput("home.not-toml", place=place, problem=problem or where) from None
     except RecursionError:
         place = Place(file=str(path))
         raise BadInput("home.not-toml", place=place, problem="nested too deep") from None
