@@ -72,8 +72,12 @@ class Limits(msgspec.Struct):
 
 class Translate(msgspec.Struct):
     endpoint: str = ""
-    timeout: Seconds | None = None
     proxy: str = ""
+    connect_timeout: Seconds | None = None
+    read_timeout: Seconds | None = 60.0
+    piece: Count = 5_000
+    model_piece: Count = 1_500
+    max_mb: Count = 8
 
 
 class Hub(msgspec.Struct):

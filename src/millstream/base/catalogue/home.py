@@ -224,13 +224,29 @@ MESSAGES = {
         "The address that google_translate asks; empty: the public one.",
         "google_translate 使用的地址；留空则用公共地址。",
     ),
-    "setting.translate.timeout": Text(
-        "Seconds that one translation may take; none: as long as it takes.",
-        "一次翻译可用的秒数；none 表示不限。",
-    ),
     "setting.translate.proxy": Text(
         "A proxy for google_translate alone; empty: that of network.proxy.",
         "google_translate 专用的代理；留空则用 network.proxy。",
+    ),
+    "setting.translate.connect_timeout": Text(
+        "Seconds until google_translate is connected; empty: network.connect_timeout.",
+        "google_translate 建立连接的最长秒数；留空则用 network.connect_timeout。",
+    ),
+    "setting.translate.read_timeout": Text(
+        "Seconds to wait for each piece of google_translate's answer.",
+        "等待 google_translate 每段响应的最长秒数。",
+    ),
+    "setting.translate.piece": Text(
+        "Characters that google_translate takes in one request; a longer text goes in pieces.",
+        "google_translate 单次请求的字符数；更长的文本会分段发送。",
+    ),
+    "setting.translate.model_piece": Text(
+        "Characters given to a model at once when it translates in place of a tool.",
+        "由模型代替翻译工具时，每次交给模型的字符数。",
+    ),
+    "setting.translate.max_mb": Text(
+        "MiB of one answer of google_translate; a longer one is an error.",
+        "google_translate 单次响应的上限（MiB）；超出即报错。",
     ),
     "setting.hub.endpoint": Text(
         "Where models are pulled from: the hub itself or a mirror of it.",
