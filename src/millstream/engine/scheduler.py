@@ -315,10 +315,12 @@ class Frame:
         reused: bool = False,
     ) -> None:
         """The last event of an execution."""
-        run, step, now = self.run, context.step, self.run.now()
+        run, step = self.run, context.step
+        now = run.now()
+        run.seq += 1
         run.emit(
             NodeFinished(
-                run.number(),
+                run.seq,
                 context.name,
                 step.id,
                 step.type,

@@ -1,7 +1,7 @@
 """Conditions: a variable, an operator, an expected value. Used by every node that decides.
 
-A set of conditions is compiled once; an execution resolves the pairs (actual, expected) of all
-conditions from the pool and then judges them in order, `and` and `or` stopping early. A variable
+A set of conditions is compiled once; an execution resolves the values of all conditions from the
+pool and then judges them in order, `and` and `or` stopping early. A variable
 that is missing is an error when its condition is judged, as in the format, and a comparison that
 makes no sense for a type is one too.
 """
@@ -9,7 +9,7 @@ makes no sense for a type is one too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -46,20 +46,23 @@ class Condition(msgspec.Struct, kw_only=True):
 
 
 Test = Callable[[Any, Any], bool]
-Pair = tuple[Any, Any]
+Values = dict[str, Any]
 
 
-class _Compiled(msgspec.Struct, frozen=True):
-    selector: Selector
-    template: TextTemplate | None  # of an expected text with references in it
-    constant: Any
-    operator: str
+class _Compiled(NamedTuple):
+    """A condition. name: of the actual value among the values; given: of the expected one, if it
+    is a text with references; else it is the constant."""
+
+    name: str
     test: Test
+    constant: Any
+    given: str | None
+    operator: str
     sub: SubConditions | None
 
 
 class Conditions:
-    """Conditions joined by `and` or `or`, compiled."""
+    """Conditions joined by `and` or `or`, compiled. No conditions: `and` holds, `or` does not."""
 
     def __init__(
         self,
@@ -70,6 +73,8 @@ class Conditions:
     ) -> None:
         self.any = (logical_operator or "and") == "or"
         self.path = ".".join(map(str, path))
+        self.selectors: list[tuple[str, Selector]] = []
+        self.templates: list[tuple[str, TextTemplate]] = []
         self.items = [
             self._compile(condition, build, *path, i) for i, condition in enumerate(conditions)
         ]
@@ -80,57 +85,57 @@ class Conditions:
         if test is None:
             place = build.place(*path, "comparison_operator")
             raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
-        value = condition.value
-        template = TextTemplate(value) if isinstance(value, str) else None
-        if template is not None and not template.selectors:
-            template = None
-        return _Compiled(
-            Selector.of(condition.variable_selector),
-            template,
-            value,
-            name,
-            test,
-            condition.sub_variable_condition,
-        )
+        selector = Selector.of(condition.variable_selector)
+        self.selectors.append((str(selector), selector))
+        given = None
+        if isinstance(condition.value, str):
+            template = TextTemplate(condition.value)
+            if template.selectors:
+                given = template.source
+                self.templates.append((given, template))
+        sub = condition.sub_variable_condition
+        sub = sub if sub is not None and sub.conditions else None
+        return _Compiled(str(selector), test, condition.value, given, name, sub)
 
     def reads(self) -> Iterable[Reading]:
-        for i, item in enumerate(self.items):
-            yield Reading(item.selector, f"{self.path}.{i}.variable_selector", required=True)
-            for selector in item.template.selectors if item.template else ():
-                yield Reading(selector, f"{self.path}.{i}.value")
+        for i, (_, selector) in enumerate(self.selectors):
+            yield Reading(selector, f"{self.path}.{i}.variable_selector", required=True)
+        for _, template in self.templates:
+            for selector in template.selectors:
+                yield Reading(selector, self.path)
 
-    def resolve(self, pool: Pool) -> list[Pair]:
-        """Actual and expected value of each condition; the actual one may be MISSING."""
-        return [
-            (
-                item.selector.read(pool),
-                item.template.render(pool) if item.template else item.constant,
-            )
-            for item in self.items
-        ]
+    def resolve(self, pool: Pool, values: Values) -> None:
+        """Put what the conditions compare among the values; what is missing stays out."""
+        for name, selector in self.selectors:
+            value = selector.read(pool)
+            if value is not MISSING:
+                values[name] = value
+        for name, template in self.templates:
+            values[name] = template.render(pool)
 
-    def judge(self, pairs: Sequence[Pair]) -> bool:
+    def judge(self, values: Values) -> bool:
         """Whether the conditions hold. Raises Failed for a missing variable or a comparison
         that makes no sense."""
         any_of = self.any
-        for item, (actual, expected) in zip(self.items, pairs, strict=True):
+        for name, test, expected, given, operator, sub in self.items:
+            actual = values.get(name, MISSING)
             if actual is MISSING:
-                raise Failed(
-                    "nodes.no-variable", name=str(item.selector), error_type="VariableNotFound"
-                )
-            if item.sub is not None and item.sub.conditions and _is_files(actual):
-                holds = _judge_files(actual, item.operator, item.sub)
+                raise Failed("nodes.no-variable", name=name, error_type="VariableNotFound")
+            if given is not None:
+                expected = values[given]
+            if sub is not None and _is_files(actual):
+                holds = _judge_files(actual, operator, sub)
             else:
                 kind = type(actual)
                 if kind is bool or (kind is list and actual and type(actual[0]) is bool):
-                    expected = _boolean(expected, item.operator)
+                    expected = _boolean(expected, operator)
                 try:
-                    holds = item.test(actual, expected)
+                    holds = test(actual, expected)
                 except (TypeError, ValueError):
                     raise Failed(
                         "nodes.cannot-compare",
-                        name=str(item.selector),
-                        operator=item.operator,
+                        name=name,
+                        operator=operator,
                         type=type_of(actual),
                         expected=expected,
                     ) from None
@@ -189,7 +194,8 @@ def _need(value: Any, *types: type) -> None:
 def _contains(actual: Any, expected: Any) -> bool:
     if not actual:
         return False
-    _need(actual, str, list)
+    if not isinstance(actual, str | list):
+        raise TypeError
     return expected in actual
 
 

@@ -75,10 +75,13 @@ class IfElse(Node[IfElseData]):
             yield from conditions.reads()
 
     def inputs(self, pool: Pool) -> Inputs:
-        return {"conditions": [conditions.resolve(pool) for _, conditions in self.cases]}
+        values: Inputs = {}
+        for _, conditions in self.cases:
+            conditions.resolve(pool, values)
+        return values
 
     def run(self, inputs: Inputs, context: Context) -> Outcome:
-        for (handle, conditions), pairs in zip(self.cases, inputs["conditions"], strict=True):
-            if conditions.judge(pairs):
+        for handle, conditions in self.cases:
+            if conditions.judge(inputs):
                 return Outcome({"result": True, "selected_case_id": handle}, handle)
         return Outcome({"result": False, "selected_case_id": ELSE}, ELSE)
