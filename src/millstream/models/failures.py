@@ -75,6 +75,17 @@ def malformed(target: Target, payload: bytes, characters: int = 0) -> Millstream
     )
 
 
+def no_api(target: Target, body: bytes) -> MillstreamError:
+    """The error for a server that answers well, but with a page for people."""
+    return NotHere(
+        "models.no-such-path",
+        model=str(target),
+        server=origin_of(target.base_url),
+        status=200,
+        message=shown(body),
+    )
+
+
 def cut(target: Target, characters: int = 0) -> MillstreamError:
     """The error for a stream that ended before it said so."""
     return Failed("models.cut", server=origin_of(target.base_url), characters=characters)

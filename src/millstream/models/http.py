@@ -319,6 +319,7 @@ class Exchange:
         self._proxy = proxy
         self._deadline: float | None = None  # of the first byte, in loop time
         self._broken: Exception | None = None
+        self._opened = False
         self._response: aiohttp.ClientResponse
 
     @property
@@ -331,11 +332,16 @@ class Exchange:
         return self._response.headers
 
     async def __aenter__(self) -> Exchange:
+        return self if self._opened else await self.open()
+
+    async def open(self) -> Exchange:
+        """Send the request; done on entering, unless somebody did it before."""
         first_byte = self._patience.first_byte
         if first_byte is not None:
             self._deadline = asyncio.get_running_loop().time() + first_byte
         self._response = await self._open()
         self._readany = self._response.content.readany
+        self._opened = True
         return self
 
     async def __aexit__(

@@ -14,11 +14,12 @@ DONE = b"[DONE]"
 
 
 class Events:
-    """Server-Sent Events: the `data` of each event, as bytes."""
+    """Server-Sent Events: the `data` of each event, as bytes. closed: the stream has ended."""
 
-    __slots__ = ("_data", "_rest")
+    __slots__ = ("_data", "_rest", "closed")
 
     def __init__(self) -> None:
+        self.closed = False
         self._rest = b""
         self._data: list[bytes] = []
 
@@ -42,6 +43,7 @@ class Events:
 
     def close(self) -> list[bytes]:
         """The payload of a last event whose closing empty line never came, if it had any."""
+        self.closed = True
         last, self._rest = self._rest.rstrip(b"\r"), b""
         return self._take([last, b""])
 

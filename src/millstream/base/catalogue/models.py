@@ -188,4 +188,75 @@ MESSAGES = {
         "has this effect too.",
         "请重新运行或换一个模型；提示词与模型的对话模板不符时也会出现这种情况。",
     ),
+    "no-prompt": Text(
+        "there is nothing to send to {model}: the prompt has no messages",
+        "没有可发送给 {model} 的内容：提示词为空",
+    ),
+    "bad-json-schema-param": Text(
+        "the model parameter json_schema is no JSON schema",
+        "模型参数 json_schema 不是有效的 JSON Schema",
+        "It must be a JSON object: a schema, or {{name, schema, strict}}.",
+        "它必须是 JSON 对象：一个 schema，或 {{name, schema, strict}}。",
+    ),
+    # -------------------------------------------------------------------------------- providers
+    "unknown-provider": Text(
+        "nothing is known here of the provider {provider!r} that {name!r} belongs to",
+        "本机不了解模型 {name!r} 所属的服务商 {provider!r}",
+        "Bind the model to one that is here: --bind {provider}/{name}=PROVIDER/NAME, or --local",
+        "请绑定到本机可用的模型：--bind {provider}/{name}=服务商/名称，或使用 --local",
+    ),
+    "no-address": Text(
+        "{provider}/{name} has no address: everybody's {provider} server is somewhere else",
+        "{provider}/{name} 没有地址：{provider} 服务的地址因人而异",
+        "Add the server to the settings as an endpoint, with its name and url, or bind the model "
+        "to one that is here: --bind {provider}/{name}=PROVIDER/NAME",
+        "请在设置中把该服务添加为 endpoint（名称与 url），或绑定到本机可用的模型："
+        "--bind {provider}/{name}=服务商/名称",
+    ),
+    "no-azure-address": Text(
+        "{provider}/{name} has no address: every Azure resource has its own",
+        "{provider}/{name} 没有地址：每个 Azure 资源的地址各不相同",
+        "Set AZURE_OPENAI_ENDPOINT to https://RESOURCE.openai.azure.com, or bind the model to one "
+        "that is here: --bind {provider}/{name}=PROVIDER/NAME",
+        "请把 AZURE_OPENAI_ENDPOINT 设为 https://资源名.openai.azure.com，或绑定到本机可用的模型："
+        "--bind {provider}/{name}=服务商/名称",
+    ),
+    "bad-option": Text(
+        "an option of {provider} is not right: {problem}",
+        "{provider} 的选项有误：{problem}",
+    ),
+    # ---------------------------------------------------------------------------------- context
+    "too-long-prompt": Text(
+        "the prompt has {count} tokens, and {model} has a context of {context}",
+        "提示词有 {count} 个 token，而 {model} 的上下文只有 {context}",
+        "Shorten the prompt, or give the model a longer context where it is served "
+        "(endpoints: context).",
+        "请缩短提示词，或在模型服务端加大上下文（endpoints 的 context）。",
+    ),
+    "truncated": Text(
+        "{model} read only {seen} tokens of a prompt of {expected} or more: its server cut the "
+        "rest off without saying so (context: {context})",
+        "{model} 只读取了 {seen} 个 token，而提示词至少有 {expected} 个："
+        "服务端悄悄截断了其余部分（上下文：{context}）",
+        "Shorten the prompt, or give the model a longer context where it is served. If the "
+        "server's count is what is wrong, switch models.check_prompt_tokens off.",
+        "请缩短提示词，或在模型服务端加大上下文。若是服务端的计数有误，请关闭设置 "
+        "models.check_prompt_tokens。",
+    ),
+    # ------------------------------------------------------------------------------------- JSON
+    "bad-schema": Text(
+        "the JSON schema is wrong at {path}: {problem}",
+        "JSON Schema 在 {path} 处有误：{problem}",
+        "Correct the schema in the app file; it is read as JSON Schema Draft 7.",
+        "请修改应用文件中的 schema（按 JSON Schema Draft 7 解读）。",
+    ),
+    "not-the-schema": Text(
+        "{model} did not answer with JSON that fulfils the schema, though asked again {reasks} "
+        "times; at {path}: {problem}. The answer begins: {beginning}",
+        "{model} 的回答不符合 JSON Schema（已重新要求 {reasks} 次）；{path} 处：{problem}。"
+        "回答开头为：{beginning}",
+        "Make the schema simpler, raise max_tokens if the answer was cut off, raise "
+        "models.reasks, or bind a stronger model.",
+        "请简化 schema；若回答被截断请调大 max_tokens；也可调大 models.reasks 或绑定更强的模型。",
+    ),
 }
