@@ -21,6 +21,7 @@ from millstream.engine.ports import Message, ModelRequest
 from millstream.nodes.llm import Memory, ModelConfig, Params, Vision, ask, usage_object
 from millstream.values import MISSING, File, Pool, Selector, TextTemplate, to_text
 
+NOT_THE_SCHEMA = "models.not-the-schema"  # what the models room calls an answer that is no use
 RESERVED = ("__reason", "__is_success", "__usage")
 
 
@@ -107,7 +108,7 @@ class ParameterExtractor(Node[ExtractorData]):
         try:
             _, _, end = await ask(models, request, context, show=False)
         except Failed as error:
-            if not error.code.startswith("models.structured"):
+            if error.code != NOT_THE_SCHEMA:
                 raise
             return Outcome(self._results({}, success=0, reason=error.message, usage=None))
         found = end.structured if isinstance(end.structured, dict) else {}

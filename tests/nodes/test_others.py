@@ -1,0 +1,281 @@
+"""Code results, aggregators, extractors, tools, answers, templates and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import millstream
+from canned import CannedModels, CannedTools, app, edges, end, node, ports
+from millstream.base import Failed
+from millstream.engine.limits import DIFY, NONE
+from millstream.engine.ports import ToolParameter, ToolRef
+from millstream.nodes.code import CodeOutput, check_result
+
+
+def run(nodes: list[Any], ways: list[Any], /, *, mode: str = "workflow", **more: Any) -> Any:
+    port = more.pop("ports", None) or ports()
+    return millstream.App(app(nodes, ways, mode), ports=port).run(**more)
+
+
+def start(**types: str) -> dict[str, Any]:
+    found = [{"variable": k, "type": v, "label": k} for k, v in types.items()]
+    return node("start", "start", variables=found)
+
+
+# ---------------------------------------------------------------------------------------- code
+
+
+def declared(**types: str) -> dict[str, CodeOutput]:
+    return {name: CodeOutput(type=type) for name, type in types.items()}
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "expected"),
+    [
+        ("string", "a\x00b", "ab"),
+        ("string", None, None),
+        ("number", True, 1),
+        ("number", 1.5, 1.5),
+        ("boolean", "anything", "anything"),
+        ("object", {"k": [1]}, {"k": [1]}),
+        ("array[string]", ["a", None], ["a", None]),
+        ("array[number]", [1, 2.5], [1, 2.5]),
+        ("array[object]", [{}, None], [{}, None]),
+        ("array[boolean]", [True], [True]),
+    ],
+)
+def test_what_code_may_return(type: str, value: Any, expected: Any) -> None:
+    assert check_result({"x": value}, declared(x=type), NONE) == {"x": expected}
+
+
+@pytest.mark.parametrize(
+    ("value", "outputs", "message"),
+    [
+        ([1], {}, "the code returned array[number]; it must return an object"),
+        ({}, {"x": "string"}, "did not return the declared output x"),
+        ({"x": "", "y": 1}, {"x": "string"}, "returned y, which the node does not declare"),
+        ({"x": 1}, {"x": "string"}, "the output x is declared as string but is number"),
+        ({"x": [None]}, {"x": "array[number]"}, "x[0] is declared as number but is none"),
+        ({"x": [1, "a"]}, {"x": "array[number]"}, "x[1] is declared as number but is string"),
+        ({"x": {}}, {"x": "array[object]"}, "x is declared as array[object] but is object"),
+        ({"x": "1"}, {"x": "number"}, "x is declared as number but is string"),
+    ],
+)
+def test_what_it_may_not(value: Any, outputs: dict[str, str], message: str) -> None:
+    with pytest.raises(Failed) as caught:
+        check_result(value, declared(**outputs), NONE)
+    assert message in caught.value.message
+    assert caught.value.type == "OutputValidationError"
+
+
+def test_children_of_an_object_are_checked() -> None:
+    outputs = {"x": CodeOutput(type="object", children=declared(n="number"))}
+    assert check_result({"x": {"n": 1, "more": 2}}, outputs, NONE) == {"x": {"n": 1, "more": 2}}
+    with pytest.raises(Failed, match=r"x\.n is declared as number"):
+        check_result({"x": {"n": "a"}}, outputs, NONE)
+
+
+def test_sizes_are_free_unless_a_profile_limits_them() -> None:
+    many = {"x": ["s"] * 31}
+    assert check_result(many, declared(x="array[string]"), NONE) == many
+    with pytest.raises(Failed) as caught:
+        check_result(many, declared(x="array[string]"), DIFY)
+    assert "limits.code_string_array" in caught.value.next_step
+    deep: Any = {}
+    for _ in range(6):
+        deep = {"k": deep}
+    with pytest.raises(Failed, match="deeper than 5 levels"):
+        check_result({"x": deep}, declared(x="object"), DIFY)
+
+
+# --------------------------------------------------------------------------------- aggregators
+
+
+def test_the_first_that_exists_even_if_empty() -> None:
+    nodes = [
+        start(a="paragraph"),
+        node(
+            "agg", "variable-aggregator", variables=[["gone", "x"], ["start", "a"], ["start", "b"]]
+        ),
+        end(out="agg.output"),
+    ]
+    assert run(nodes, edges("start>agg", "agg>end"), a="").outputs == {"out": ""}
+
+
+def test_groups_have_an_output_each() -> None:
+    groups = [
+        {"group_name": "one", "variables": [["start", "a"]]},
+        {"group_name": "two", "variables": [["gone", "a"]]},
+    ]
+    nodes = [
+        start(a="paragraph"),
+        node(
+            "agg",
+            "variable-assigner",  # the older name
+            variables=[],
+            advanced_settings={"group_enabled": True, "groups": groups},
+        ),
+        end(one="agg.one.output", two="agg.two.output"),
+    ]
+    assert run(nodes, edges("start>agg", "agg>end"), a="v").outputs == {"one": "v", "two": None}
+
+
+# --------------------------------------------------------------------------------- extractors
+
+
+def extractor(**data: Any) -> list[Any]:
+    parameters = [
+        {"name": "city", "type": "string", "required": True, "description": "where"},
+        {"name": "count", "type": "number", "required": False, "description": ""},
+        {"name": "kind", "type": "select", "options": ["a", "b"], "required": True},
+    ]
+    data = {
+        "query": ["start", "text"],
+        "parameters": parameters,
+        "instruction": "Be exact.",
+        **data,
+    }
+    model = {"provider": "p", "name": "m", "mode": "chat", "completion_params": {"stop": ["x"]}}
+    return [
+        start(text="paragraph"),
+        node("ext", "parameter-extractor", model=model, reasoning_mode="prompt", **data),
+        end(
+            city="ext.city",
+            count="ext.count",
+            kind="ext.kind",
+            ok="ext.__is_success",
+            why="ext.__reason",
+        ),
+    ]
+
+
+WAYS = edges("start>ext", "ext>end")
+
+
+def test_values_are_found_under_a_schema() -> None:
+    models = CannedModels({"Berlin": '{"city": "Berlin", "count": 2, "kind": "b"}'})
+    result = run(extractor(), WAYS, text="2 in Berlin", ports=ports(models))
+    assert result.outputs == {"city": "Berlin", "count": 2, "kind": "b", "ok": 1, "why": None}
+    request = models.requests[0]
+    assert request.schema["required"] == ["city", "kind"]
+    assert request.schema["properties"]["kind"] == {"type": "string", "enum": ["a", "b"]}
+    assert "Be exact." in request.messages[0].text
+    assert request.messages[1].text == "2 in Berlin"
+
+
+def test_an_unreadable_answer_is_no_failure_but_a_failing_call_is() -> None:
+    models = CannedModels({".": Failed("models.not-the-schema", model="m", path="$", problem="x")})
+    result = run(extractor(), WAYS, text="t", ports=ports(models))
+    assert result.status == "succeeded"
+    assert result.outputs["ok"] == 0
+    assert result.outputs["city"] == ""
+    assert result.outputs["count"] == 0
+    assert result.outputs["why"]
+    models = CannedModels({".": Failed("base.unexpected", problem="down")})
+    assert run(extractor(), WAYS, text="t", ports=ports(models)).status == "failed"
+
+
+def test_a_parameter_cannot_take_a_reserved_name() -> None:
+    nodes = extractor(parameters=[{"name": "__reason", "type": "string"}])
+    with pytest.raises(millstream.BadInput, match="cannot be named '__reason'"):
+        run(nodes, WAYS, text="t")
+
+
+# -------------------------------------------------------------------------------------- tools
+
+
+class Strict(CannedTools):
+    def parameters(self, tool: ToolRef) -> Any:
+        return [
+            ToolParameter("content", required=True),
+            ToolParameter("dest", default="en"),
+        ]
+
+
+def test_parameters_of_all_three_kinds() -> None:
+    tools = Strict("done")
+    nodes = [
+        start(x="paragraph"),
+        node(
+            "t",
+            "tool",
+            provider_id="langgenius/p/p",
+            provider_type="builtin",
+            tool_name="n",
+            tool_configurations={"flag": 1, "none": None, "new": {"type": "constant", "value": 3}},
+            tool_parameters={
+                "content": {"type": "mixed", "value": "say {{#start.x#}}"},
+                "v": {"type": "variable", "value": ["start", "x"]},
+                "gone": {"type": "variable", "value": ["no", "x"]},
+                "skip": None,
+            },
+        ),
+        end(text="t.text", json="t.json"),
+    ]
+    result = run(nodes, edges("start>t", "t>end"), x="hi", ports=ports(tools=tools))
+    assert result.outputs == {"text": "done", "json": [{"data": []}]}
+    ref, values = tools.calls[0]
+    assert ref == ToolRef("builtin", "langgenius/p/p", "n")
+    assert values == {"flag": 1, "new": 3, "content": "say hi", "v": "hi", "dest": "en"}
+
+
+def test_a_required_parameter_that_is_missing() -> None:
+    nodes = [
+        start(),
+        node("t", "tool", provider_id="p", tool_name="n", tool_parameters={}),
+    ]
+    result = run(nodes, edges("start>t"), ports=ports(tools=Strict()))
+    assert result.error["message"] == "the tool p/n needs the parameter 'content'"
+
+
+# ---------------------------------------------------------------------- answers, templates, ends
+
+
+def test_answers_are_joined_and_written_as_markdown() -> None:
+    nodes = [
+        start(l="any"),
+        node("a1", "answer", answer="You said {{#sys.query#}}:\n{{#start.l#}} {{#no.x#}}"),
+        node("a2", "answer", answer="Bye"),
+    ]
+    result = run(nodes, edges("start>a1", "a1>a2"), mode="advanced-chat", query="hi", l=["a", "b"])
+    assert result.outputs["answer"] == "You said hi:\n- a\n- b no.xBye"
+
+
+def test_a_chat_app_needs_something_to_reply_to() -> None:
+    with pytest.raises(millstream.BadInput, match="needs something to reply to"):
+        run([start(), node("a", "answer", answer="")], edges("start>a"), mode="advanced-chat")
+
+
+def test_templates_have_their_errors_with_the_line() -> None:
+    def with_template(text: str) -> list[Any]:
+        variables = [{"variable": "x", "value_selector": ["start", "x"]}]
+        return [
+            start(x="any"),
+            node("t", "template-transform", template=text, variables=variables),
+            end(out="t.output"),
+        ]
+
+    ways = edges("start>t", "t>end")
+    assert run(with_template("{{ x }} {{ y }}"), ways, x=None).outputs == {"out": "None "}
+    with pytest.raises(millstream.BadInput) as caught:
+        run(with_template("a\n{% if x %}\nb"), ways, x="")
+    assert caught.value.place is not None
+    assert str(caught.value.place.field).startswith("template:")
+    result = run(with_template("a\n{{ x.a.b.c }}"), ways, x={})
+    assert result.status == "failed"
+    assert result.error["place"]["node"] == "t"
+    slow = "{% for a in range(2) %}{% for b in range(2) %}{{ b }}{% endfor %}{% endfor %}"
+    assert run(with_template(slow), ways, x="").outputs == {"out": "0101"}
+
+
+def test_several_ends_are_merged_and_missing_values_are_null() -> None:
+    nodes = [
+        start(x="paragraph"),
+        node("e1", "end", outputs=[{"variable": "a", "value_selector": ["start", "x"]}]),
+        node("e2", "end", outputs=[{"variable": "b", "value_selector": ["no", "x"]}]),
+        node("e3", "end", outputs=[]),
+    ]
+    result = run(nodes, edges("start>e1", "start>e2", "start>e3"), x="v")
+    assert result.outputs == {"a": "v", "b": None}
