@@ -240,16 +240,14 @@ class LLM(Node[LLMData]):
     # -------------------------------------------------------------------------------- the prompt
 
     def _context(self, pool: Pool) -> str:
-        """The text of the context variable: a text, or a list of texts or of chunks."""
+        """The text of the context variable: any value, or a list of texts or of chunks."""
         if self.context is None:
             return ""
         value = self.context.read(pool)
         if value is MISSING or value is None:
             return ""
-        if isinstance(value, str):
-            return value
         if not isinstance(value, list):
-            raise Failed("nodes.bad-context", error_type="InvalidContextStructureError")
+            return to_text(value)
         parts = []
         for item in value:
             if isinstance(item, dict) and "content" in item:
