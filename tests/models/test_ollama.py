@@ -142,9 +142,9 @@ async def test_a_schema_is_the_format(http: Http) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 9}}}
     async with OllamaServer() as server:
         await call(http, target(server), request(schema=schema))
-        weak = Quirks(schema="json_object")
+        weak = Quirks(schema="none")
         await call(http, target(server, quirks=weak), request(schema=schema))
-    assert [body["format"] for body in server.calls("/api/chat")] == [schema, "json"]
+    assert [body.get("format") for body in server.calls("/api/chat")] == [schema, None]
 
 
 async def test_a_prompt_of_system_messages_only_simply_works(http: Http) -> None:
@@ -204,12 +204,36 @@ async def test_the_finish_reason_is_passed_on(http: Http) -> None:
         _, _, cut = await call(http, target(server), request())
         server.answer_text = []
         server.done_reason = "stop"
-        text, _, empty = await call(http, target(server), request())
         server.tool_calls = [{"function": {"name": "f", "arguments": {}}}]
         _, _, tools = await call(http, target(server), request())
     assert cut.finish_reason == "length"
-    assert (text, empty.finish_reason) == ("", "stop")
     assert tools.finish_reason == "tool_calls"
+
+
+async def test_an_empty_answer_is_an_error(http: Http) -> None:
+    async with OllamaServer() as server:
+        server.answer_text = []
+        error = await failure(http, target(server), request())
+        server.thinking = ["Nothing to say."]
+        text, reasoning, _ = await call(http, target(server), request())
+    assert str(error) == "ollama/qwen3:8b ended its answer without writing anything"
+    assert (text, reasoning) == ("", "Nothing to say.")
+
+
+async def test_an_empty_prompt_is_refused_here(http: Http) -> None:
+    async with OllamaServer() as server:
+        error = await failure(http, target(server), request(Message("user", " \n")))
+        assert not server.calls("/api/chat")
+    assert str(error) == ("there is nothing to send to ollama/qwen3:8b: the prompt has no messages")
+
+
+async def test_a_page_for_people_is_no_api(http: Http) -> None:
+    async with OllamaServer() as server:
+        server.content_type = "text/html"
+        server.raw = [b"<html><body>Welcome</body></html>"]
+        error = await failure(http, target(server), request())
+    assert error.code == "models.no-such-path"
+    assert "Welcome" in str(error)
 
 
 async def test_characters_may_arrive_in_pieces(http: Http) -> None:

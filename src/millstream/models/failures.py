@@ -19,7 +19,8 @@ _TOO_LONG = re.compile(
     re.I,
 )
 _NO_MONEY = re.compile(
-    r"insufficient.{0,12}(quota|balance|funds|credit)|billing|arrears|欠费|余额", re.I
+    r"insufficient.{0,12}(quota|balance|funds|credit)|credit balance|billing|arrears|欠费|余额",
+    re.I,
 )
 
 

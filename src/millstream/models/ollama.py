@@ -14,16 +14,16 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from millstream.base import Failed, MillstreamError, NotHere
+from millstream.base import BadInput, Failed, MillstreamError, NotHere
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRequest
-from millstream.models import prompt
-from millstream.models.failures import cut, failed_midway, malformed, refused
-from millstream.models.http import Http, Refusal
+from millstream.models import failures, prompt
+from millstream.models.http import Exchange, Http, Refusal
 from millstream.models.ollama_models import (
     LoadedModel,
     OllamaDetails,
@@ -98,48 +98,33 @@ async def generate(
     known = await _known(http, target)
     path, body = _body(target, request, known.details)
     size = _Size.of(body)
-    window = await _choose_window(http, target, request, known, size)
-    room = prompt.max_tokens(request)
     watch = Stopwatch()
-    while True:
-        options = body["options"]
-        if window is not None:
-            options["num_ctx"] = window
-            # A server that knows no `shift` would forget the prompt to go on writing.
-            left = window - size.likely
-            if room is None and left > 0:
-                options["num_predict"] = left
-        answer = _Answer(target)
-        lines = Lines()
-        try:
-            async with http.stream(
-                "POST",
-                root(target.base_url) + path,
-                headers=auth(target.key),
-                json=body,
-                errors=_Refused,
-            ) as exchange:
-                async for piece in exchange:
-                    for payload in lines.feed(piece):
-                        if chunk := answer.take(payload):
-                            watch.arrived()
-                            exchange.characters = answer.characters
-                            yield chunk
-                for payload in lines.close():
-                    if chunk := answer.take(payload):
-                        yield chunk
-            break
-        except _Refused as error:
-            problem = _refused(target, error.refusal, window)
-            larger = _larger(window, target, request, known.details)
-            if problem.code != "ollama.too-long" or larger is None:
-                raise problem from None
-            window = larger  # our guess at the prompt's tokens was too low
+    exchange, window = await _open(http, target, request, known, size, path, body)
+    answer = _Answer(target)
+    lines = Lines()
+    async with exchange:
+        if "html" in exchange.headers.get("Content-Type", ""):
+            raise failures.no_api(target, await exchange.read())
+        async for piece in exchange:
+            for payload in lines.feed(piece):
+                if chunk := answer.take(payload):
+                    watch.arrived()
+                    exchange.characters = answer.characters
+                    yield chunk
+            if answer.last is not None:
+                await exchange.finish()
+                break
+        else:
+            for payload in lines.close():
+                if chunk := answer.take(payload):
+                    yield chunk
     last = answer.last
     if last is None:
-        raise cut(target, answer.characters)
+        raise failures.cut(target, answer.characters)
     if window is not None:
         await _check_clipped(http, target, known, size, window, last)
+    if answer.is_empty:
+        raise failures.empty(target)
     usage = watch.usage(last.prompt_eval_count or 0, last.eval_count or 0)
     if last.eval_duration:
         # The server's own times leave out how long the call stood in its queue.
@@ -147,6 +132,41 @@ async def generate(
         usage.time_to_first_token = _seconds(last.load_duration, last.prompt_eval_duration)
         usage.latency = usage.time_to_first_token + usage.time_to_generate
     yield ModelEnd(usage, answer.finish_reason, model=str(target))
+
+
+async def _open(
+    http: Http,
+    target: Target,
+    request: ModelRequest,
+    known: _Known,
+    size: _Size,
+    path: str,
+    body: dict[str, Any],
+) -> tuple[Exchange, int | None]:
+    """The begun answer, and the context that was asked for. A guess at the prompt's tokens that
+    turns out too low is corrected here, for a server that refuses what doesn't fit."""
+    window = await _choose_window(http, target, request, known, size)
+    while True:
+        if window is not None:
+            body["options"]["num_ctx"] = window
+            # A server that knows no `shift` would forget the prompt to go on writing.
+            left = window - size.likely
+            if prompt.max_tokens(request) is None and left > 0:
+                body["options"]["num_predict"] = left
+        exchange = http.stream(
+            "POST",
+            root(target.base_url) + path,
+            headers=auth(target.key),
+            json=body,
+            errors=partial(_refused, target, window),
+        )
+        try:
+            return await exchange.open(), window
+        except Failed as error:
+            larger = _larger(window, target, request, known.details)
+            if error.code != "ollama.too-long" or larger is None:
+                raise
+            window = larger
 
 
 def _body(
@@ -180,30 +200,36 @@ def _body(
         body["think"] = think
     if isinstance(params.get("keep_alive"), str | int | float):
         body["keep_alive"] = params["keep_alive"]
-    if request.schema is not None and target.quirks.schema in ("json_schema", "grammar"):
+    if request.schema is not None and target.quirks.schema != "none":
         body["format"] = request.schema
-    elif prompt.wants_json(params) or (
-        request.schema is not None and target.quirks.schema == "json_object"
-    ):
+    elif prompt.wants_json(params):
         body["format"] = "json"
     body |= target.quirks.extra
     messages = prompt.with_a_user(request.messages)
+    if not messages:
+        raise BadInput("models.no-prompt", model=str(target))
     if request.mode == "completion":
-        return "/api/generate", body | _bare(messages, details, raw=params.get("raw") is True)
+        return "/api/generate", body | _bare(
+            target, messages, details, raw=params.get("raw") is True
+        )
     body["messages"] = [
-        {"role": message.role, "content": message.text} | _images(message, details)
+        {"role": message.role, "content": message.text} | _images(target, message, details)
         for message in messages
     ]
     return "/api/chat", body
 
 
-def _bare(messages: list[Message], details: OllamaDetails, *, raw: bool) -> dict[str, Any]:
+def _bare(
+    target: Target, messages: list[Message], details: OllamaDetails, *, raw: bool
+) -> dict[str, Any]:
     """The fields of a completion. The server still puts the prompt into the model's template,
     which an instruction model needs; `raw` (an option of the binding) keeps it as it is."""
     system = "\n\n".join(message.text for message in messages if message.role == "system")
     rest = [message for message in messages if message.role != "system"]
     text = "\n\n".join(message.text for message in rest)
-    images = [image for message in rest for image in _images(message, details).get("images", ())]
+    images = [
+        image for message in rest for image in _images(target, message, details).get("images", ())
+    ]
     out: dict[str, Any] = {"prompt": text}
     if raw:
         out = {"prompt": f"{system}\n\n{text}" if system else text, "raw": True}
@@ -212,11 +238,10 @@ def _bare(messages: list[Message], details: OllamaDetails, *, raw: bool) -> dict
     return out | ({"images": images} if images else {})
 
 
-def _images(message: Message, details: OllamaDetails) -> dict[str, list[str]]:
+def _images(target: Target, message: Message, details: OllamaDetails) -> dict[str, list[str]]:
     """The images of a message for a model that sees; other files no model of Ollama takes."""
-    if not details.can("vision"):
-        return {}
-    images = [prompt.blob(file).base64 for file in message.files if file.type == "image"]
+    sees = target.images if details.capabilities is None else details.can("vision")
+    images = [prompt.blob(file).base64 for file in message.files if sees and file.type == "image"]
     return {"images": images} if images else {}
 
 
@@ -254,15 +279,16 @@ class _Answer:
         self.characters = 0
         self._target = target
         self._calls_tools = False
+        self._said = False
 
     def take(self, payload: bytes) -> ModelChunk | None:
         """The text in a line. Raises Failed for an error line and for what is no line."""
         try:
             line = _decode(payload)
         except (msgspec.MsgspecError, RecursionError):
-            raise malformed(self._target, payload, self.characters) from None
+            raise failures.malformed(self._target, payload, self.characters) from None
         if line.error:
-            raise failed_midway(self._target, {"error": line.error}, self.characters)
+            raise failures.failed_midway(self._target, {"error": line.error}, self.characters)
         if line.done:
             self.last = line
         if said := line.message:
@@ -272,8 +298,14 @@ class _Answer:
             text, thinking = line.response or "", line.thinking or ""
         if not text and not thinking:
             return None
+        self._said = True
         self.characters += len(text)
         return ModelChunk(text, thinking)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the answer ended by itself with nothing in it."""
+        return not self._said and self.finish_reason in (None, "stop")
 
     @property
     def finish_reason(self) -> str | None:
@@ -282,13 +314,7 @@ class _Answer:
         return self.last.done_reason if self.last else None
 
 
-class _Refused(Exception):
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.status)
-        self.refusal = refusal
-
-
-def _refused(target: Target, refusal: Refusal, window: int | None) -> MillstreamError:
+def _refused(target: Target, window: int | None, refusal: Refusal) -> MillstreamError:
     words = refusal.message.lower()
     if is_missing(refusal):
         return NotHere("ollama.no-model", name=target.server_model, server=refusal.server)
@@ -296,7 +322,7 @@ def _refused(target: Target, refusal: Refusal, window: int | None) -> Millstream
         return Failed(
             "ollama.no-memory", model=str(target), message=refusal.message, num_ctx=window or "?"
         )
-    error = refused(target, refusal)
+    error = failures.refused(target, refusal)
     if error.code == "models.context-exceeded":
         return Failed(
             "ollama.too-long", model=str(target), num_ctx=window or "?", message=refusal.message
