@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-_UNCLOSED = 16  # brackets without an end that are followed up: each costs a pass over the text
+_UNCLOSED = 6  # brackets without an end that are followed up: each costs a pass over the text
 _DEPTH = 100  # of nested values that are mended
 
 

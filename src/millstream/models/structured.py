@@ -12,7 +12,7 @@ would pass off a part as the whole. The adapter is a callable; nothing here talk
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -93,17 +93,15 @@ class Schema:
             first = self.check(whole)
             if first is None:
                 return Found(whole)
-            for value in salvage.unwrapped(whole):
-                if not self._is_echo(value) and self.check(value) is None:
+            for value in self._meanings(whole):
+                if self.check(value) is None:
                     return Found(value, "extracted")
             return first
         wrong: Wrong | None = None
         for candidate in salvage.candidates(text):
             if candidate.cut and not complete:
                 continue
-            for value in salvage.unwrapped(candidate.value):
-                if self._is_echo(value):
-                    continue
+            for value in self._meanings(candidate.value):
                 problem = self.check(value)
                 if problem is None:
                     return Found(value, "repaired" if candidate.mended else "extracted")
@@ -112,10 +110,15 @@ class Schema:
             return Wrong("$", "it was cut off by the limit on its length")
         return wrong or first
 
+    def _meanings(self, value: Any) -> Iterator[Any]:
+        """What a value may mean, without the schema that many models give back."""
+        if value != self.schema:
+            for meaning in salvage.unwrapped(value):
+                if not self._is_echo(meaning):
+                    yield meaning
+
     def _is_echo(self, value: Any) -> bool:
-        """Whether a value is the schema itself given back."""
-        if value == self.schema:
-            return True
+        """Whether a value has the form of a schema, and should not."""
         if not isinstance(value, dict) or not isinstance(self.schema, dict):
             return False
         known = self.schema.get("properties") or {}
