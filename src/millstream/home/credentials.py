@@ -20,6 +20,7 @@ from millstream.home.toml import Notice
 
 if TYPE_CHECKING:
     from millstream.home.directory import Home
+    from millstream.home.settings import Endpoint
 
 FILE = "credentials.toml"
 SERVICE = "millstream"  # under which the keyring keeps our keys
@@ -72,6 +73,10 @@ class Credentials:
         """The key that a reference such as "env:NAME" points to; None if it isn't there."""
         found = self._follow(reference)
         return found[0] if found else None
+
+    def of(self, endpoint: Endpoint) -> Secret | None:
+        """The key of an endpoint: what its `key` refers to, or the one kept under its name."""
+        return self.resolve(endpoint.key) if endpoint.key else self.get(endpoint.name)
 
     def providers(self) -> list[str]:
         """The providers that the file has keys for."""

@@ -44,6 +44,8 @@ class Network(msgspec.Struct):
     connect_timeout: Seconds = 10.0
     first_byte_timeout: Seconds | None = None
     idle_timeout: Seconds | None = None
+    tries: Count = 4
+    longest_wait: Seconds = 120.0
 
 
 class Sandbox(msgspec.Struct):
@@ -103,10 +105,20 @@ class Endpoint(msgspec.Struct, omit_defaults=True):
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
             raise ValueError(say("home.endpoint-name"))
-        if not self.url.startswith(("http://", "https://")):
+        if not _is_web_address(self.url):
             raise ValueError(say("home.endpoint-url"))
         if self.key is not None and not is_reference(self.key):
             raise ValueError(say("home.endpoint-key"))
+
+
+def _is_web_address(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or a bracket that can't be
+        return False
 
 
 class Values(msgspec.Struct):

@@ -169,6 +169,13 @@ MESSAGES = {
         "Seconds that an answer may pause in its middle; none: as long as it takes.",
         "响应中途允许停顿的秒数；none 表示不限。",
     ),
+    "setting.network.tries": Text(
+        "How often a request is sent in all when a server is busy or broken.",
+        "服务繁忙或出错时，同一请求总共发送的次数。",
+    ),
+    "setting.network.longest_wait": Text(
+        "The longest pause between two tries, in seconds.", "两次尝试之间最长的等待秒数。"
+    ),
     "setting.sandbox.seconds": Text(
         "Seconds that a piece of untrusted code may run.", "不受信任的代码可运行的秒数。"
     ),
