@@ -1,0 +1,97 @@
+"""Verdicts on an app: what its file asks, what answers here, what somebody has to do.
+
+`report` puts together what others have found: reading and compiling, the structure, the
+variables, and what meets each need on this machine.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from millstream.base import MillstreamError
+from millstream.checks.report import (
+    Finding,
+    Met,
+    NodeReport,
+    Report,
+    Verdict,
+    problem_dict,
+    unreadable,
+)
+from millstream.checks.variables import check_variables
+from millstream.dsl import Problem, check_structure
+from millstream.engine import Plan
+
+__all__ = ["Finding", "Met", "NodeReport", "Report", "report", "unreadable"]
+
+_ORDER: tuple[Verdict, ...] = ("as-is", "substitute", "needs-you")
+
+
+def problems(plan: Plan) -> list[Problem]:
+    """Everything that is wrong or odd in the file, each thing once."""
+    app = plan.app
+    found = [*app.problems, *check_structure(app), *plan.problems, *check_variables(plan)]
+    return [
+        problem
+        for i, problem in enumerate(found)
+        if not any(problem.code == p.code and problem.place == p.place for p in found[:i])
+    ]
+
+
+def report(plan: Plan, findings: Sequence[Met]) -> Report:
+    """The check of an app that could be read."""
+    app = plan.app
+    of_node: dict[str, list[Problem]] = defaultdict(list)
+    of_file: list[Problem] = []
+    ids = {spec.id for spec in app.graph.nodes}
+    for problem in problems(plan):
+        if problem.place.node in ids:
+            of_node[str(problem.place.node)].append(problem)
+        else:
+            of_file.append(problem)
+    met: dict[str, list[Finding]] = defaultdict(list)
+    for item in findings:
+        met[item.need.node].append(_finding(item))
+    reached = {step.id for step in plan.steps()}
+    nodes = []
+    for spec in app.graph.nodes:
+        wrong = any(p.severity == "error" for p in of_node[spec.id])
+        verdicts: list[Verdict] = ["needs-you" if wrong else "as-is"]
+        verdicts += [finding.verdict for finding in met[spec.id]]
+        nodes.append(
+            NodeReport(
+                id=spec.id,
+                type=spec.type,
+                title=spec.title,
+                verdict=_worst(verdicts),
+                line=spec.place.line,
+                findings=met[spec.id],
+                problems=[problem_dict(p) for p in of_node[spec.id]],
+                reachable=spec.id in reached,
+            )
+        )
+    overall = [node.verdict for node in nodes]
+    if any(problem.severity == "error" for problem in of_file) or not reached:
+        overall.append("needs-you")
+    return Report(
+        file=app.file,
+        verdict=_worst(overall),
+        name=app.name,
+        mode=app.mode,
+        version=app.version,
+        nodes=nodes,
+        problems=[problem_dict(problem) for problem in of_file],
+    )
+
+
+def _finding(met: Met) -> Finding:
+    error: MillstreamError | None = met.error
+    if error is not None:
+        return Finding("needs-you", met.wanted, why=error.message, next=error.next_step)
+    verdict: Verdict = "substitute" if met.substitute else "as-is"
+    return Finding(verdict, met.wanted, met.used, met.why)
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return max(verdicts, key=_ORDER.index, default="as-is")

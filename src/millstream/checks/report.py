@@ -8,10 +8,23 @@ import msgspec
 
 from millstream.base import MillstreamError, say
 from millstream.dsl import Problem
+from millstream.engine import Need
 
 Verdict = Literal["as-is", "substitute", "needs-you"]
 
 EXIT_CODES = {"as-is": 0, "substitute": 4, "needs-you": 3, "unreadable": 2}
+
+
+class Met(msgspec.Struct):
+    """A need of a plan and what meets it here. used: what answers; why: the rule that chose a
+    substitute; error: why nothing answers."""
+
+    need: Need
+    wanted: str
+    used: str = ""
+    substitute: bool = False
+    why: str = ""
+    error: MillstreamError | None = None
 
 
 class Finding(msgspec.Struct, omit_defaults=True):

@@ -12,39 +12,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream import dsl
-from millstream.base import BadInput
+from millstream.base import BadInput, MillstreamError
 from millstream.dsl.read import read_file, read_text
 from millstream.engine import Limits, Plan, Ports, compile, execute
 from millstream.engine.events import Event, RunFinished
 from millstream.engine.limits import NONE
 from millstream.nodes import REGISTRY
+from millstream.runtime.choice import Choice
 from millstream.runtime.clock import SystemClock
 from millstream.runtime.result import Result
 
 if TYPE_CHECKING:
+    from millstream.checks import Report
     from millstream.nodes.start import InputVariable
     from millstream.runtime.machine import Machine
 
+T = TypeVar("T")
 CHAT_MODES = ("advanced-chat", "chat", "agent-chat", "completion")
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """What to use for what a file names; see docs/bindings.md.
-
-    model: one model for everything. local: the local default for every model, and a local
-    substitute for every online tool that has one. bind: rules "provider/name" → "provider/name".
-    """
-
-    model: str | None = None
-    local: bool = False
-    bind: Mapping[str, str] = {}
 
 
 class App:
@@ -89,6 +78,18 @@ class App:
 
         return write(self.dsl)
 
+    async def acheck(self) -> Report:
+        """A verdict for each node: runs as it is, with a substitute, or needs somebody."""
+        from millstream import checks
+
+        machine = await self.machine()
+        prepared = await machine.look(self.plan, self.choice, self.dsl.file)
+        return checks.report(self.plan, prepared.findings)
+
+    def check(self) -> Report:
+        """`acheck` for callers of `run`."""
+        return self._block(self.acheck())
+
     # --------------------------------------------------------------------------------- running
 
     def run(
@@ -100,15 +101,20 @@ class App:
         to a chat app. Raises BadInput for inputs that do not fit and NotHere when something is
         missing, both before the first node.
         """
+        return self._block(self.arun(inputs, query=query, **named))
+
+    def _block(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for work on the app's own event loop."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             pass
         else:
+            work.close()
             raise BadInput("runtime.loop-is-running")
         if self._runner is None:
             self._runner = asyncio.Runner()
-        return self._runner.run(self.arun(inputs, query=query, **named))
+        return self._runner.run(work)
 
     async def arun(
         self, inputs: Mapping[str, Any] | None = None, /, *, query: str | None = None, **named: Any
@@ -296,3 +302,17 @@ def loads(
     app = read_text(text, file, REGISTRY)
     choice = Choice(model, local, bind or {})
     return App(app, choice=choice, limits=limits, home=home, ports=ports)
+
+
+def check_file(
+    file: str | Path, choice: Choice | None = None, home: str | Path | None = None
+) -> Report:
+    """The check of a file, readable or not; raises nothing for what a file says."""
+    from millstream import checks
+
+    try:
+        app = App(read_file(file, REGISTRY), choice=choice, home=home)
+    except MillstreamError as error:
+        return checks.unreadable(str(file), error)
+    with app:
+        return app.check()

