@@ -38,6 +38,8 @@ Progress = Callable[[int, int], None]
 MAX_DEPTH = 200
 # Entries that aliases may add to those which the file spells out; a bomb has billions.
 MAX_ALIASED = 1_000_000
+# A longer number stays a text: `1:1:1:…`, to base 60, would take quadratic time.
+_MAX_NUMBER = 1000  # characters
 _PROGRESS_EVERY = 4096  # events
 
 _BYTE_ORDER_MARKS = {
@@ -290,6 +292,7 @@ def _merge(mapping: dict[Any, Any], lines: dict[Any, int], marks: Any, file: str
 
 # ------------------------------------------------------------------------------ scalars
 
+_SCALAR_TAGS = ("str", "int", "float", "bool", "null", "timestamp", "binary")
 _RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers
 
 
@@ -305,7 +308,9 @@ def _meaning(text: str, is_json: bool) -> Any:
 def _construct(tag: str, text: str, mark: Any = None) -> Any:
     """The value of a scalar with a tag; a text that looks like a number or date but is none
     (`2024-13-45`, `0b_`) stays a text."""
-    if tag in (_TAG + "merge", _TAG + "value"):
+    if tag in (_TAG + "merge", _TAG + "value") or (
+        len(text) > _MAX_NUMBER and tag in (_TAG + "int", _TAG + "float")
+    ):
         return text
     try:
         node = yaml.ScalarNode(tag, text, mark)
@@ -316,7 +321,7 @@ def _construct(tag: str, text: str, mark: Any = None) -> Any:
 
 def _tagged(event: Any, file: str | None) -> Any:
     """The value of a scalar with a tag of its own, such as `!!str 5`."""
-    if event.tag not in yaml.SafeLoader.yaml_constructors:
+    if event.tag.removeprefix(_TAG) not in _SCALAR_TAGS:
         _refuse("dsl.tag", file, event, tag=event.tag.removeprefix(_TAG))
     return _construct(event.tag, event.value, event.start_mark)
 
@@ -329,7 +334,7 @@ def _is_json(text: str) -> bool:
         return False
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
     return True
 

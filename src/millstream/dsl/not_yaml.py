@@ -17,6 +17,7 @@ _CONTROL = re.compile(  # what YAML 1.1 does not allow in a text
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
 )
 _WEB_PAGE = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
+_BAD_BEGINNINGS = ("start any token", "alphabetic or numeric", "comment or line break")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 
 
@@ -36,9 +37,13 @@ def explain(error: Exception, text: str) -> BadInput:
     here = lines[line] if line < len(lines) else ""
     column = min(mark.column, len(here)) if mark else 0
 
-    if "tab" in problem or ("start any token" in problem and here[column:].startswith("\t")):
+    if "tab character" in problem or (
+        "start any token" in problem and here[column:].startswith("\t")
+    ):
         return _at(line, "yaml-tab")
-    if "start any token" in problem or "alphabetic or numeric" in problem:
+    if "tag" in problem + context:
+        return _at(line, "yaml-character", character="!")
+    if any(words in problem for words in _BAD_BEGINNINGS):
         return _at(line, "yaml-character", character=_first_character(here, column))
     if "mapping values are not allowed" in problem:
         return _at(line, "yaml-colon")
@@ -52,6 +57,8 @@ def explain(error: Exception, text: str) -> BadInput:
         return _at(line, "yaml-escape")
     if "flow" in context:
         return _at(line, "yaml-bracket", opened=opened.line + 1)
+    if here[:column].strip():
+        return _at(line, "yaml-goes-on")
     if "expected key" in problem or "'-' indicator" in problem:
         return _at(line, "yaml-layout", began=opened.line + 1)
     return _at(line, "not-yaml", problem=problem or str(error))
@@ -70,6 +77,6 @@ def _control_character(text: str) -> BadInput:
 
 def _first_character(line: str, column: int) -> str:
     """The character that cannot begin a value; the mark may stand just behind it."""
-    if line[column - 1 : column] in ("*", "&"):
+    if column and line[column - 1] in "*&|>":
         return line[column - 1]
     return line[column : column + 1]

@@ -335,9 +335,9 @@ def _typed(value: Any, value_type: str) -> Any:
         return None
     try:
         read = msgspec.json.decode(value)
-    except msgspec.DecodeError:
+        return read if fits(read, value_type) else value
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return value
-    return read if fits(read, value_type) else value
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

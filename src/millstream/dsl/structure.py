@@ -7,7 +7,7 @@ has no effect. Nothing here recurses, and all of it is linear in nodes and edges
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,20 +44,19 @@ def container_start(container: Node, inside: Iterable[Node]) -> Node | None:
     return None
 
 
-def handles(node: Node) -> set[str]:
-    """The names of the ways out of a node, as its data says."""
+def handles(node: Node) -> list[str]:
+    """The names of the ways out of a node, as its data says; one twice if the data has it twice."""
     data = _data(node)
-    found = {"source"}
+    found = ["source"]
     if node.type == "if-else":
         cases = data.get("cases")
-        found = {"true"} if cases is None else _ids(cases, "case_id", "id")
-        found.add("false")
+        found = [*(["true"] if cases is None else _ids(cases, "case_id", "id")), "false"]
     elif node.type == "question-classifier":
         found = _ids(data.get("classes"), "id")
     elif node.type == "human-input":
-        found |= _ids(data.get("user_actions"), "id") | {"__timeout", "__timeout__"}
+        found += [*_ids(data.get("user_actions"), "id"), "__timeout", "__timeout__"]
     if data.get("error_strategy") == "fail-branch":
-        found.add("fail-branch")
+        found.append("fail-branch")
     return found
 
 
@@ -67,6 +66,7 @@ class _Check:
         self.nodes: dict[str, Node] = {}
         self.levels: dict[str | None, list[Node]] = defaultdict(list)
         self.next: dict[str, list[str]] = defaultdict(list)  # within a level
+        self.ways: dict[str, Counter[str]] = {}
 
     def problems(self) -> Iterator[Problem]:
         yield from self.ids()
@@ -92,10 +92,14 @@ class _Check:
             else:
                 values = {"id": node.id, "first": first.place.line or "?"}
                 yield Problem("error", "dsl.duplicate-node-id", node.place, values)
+            ways = Counter(handles(node))
+            self.ways[node.id] = ways
+            if len(ways) < ways.total():
+                values = {"id": ways.most_common(1)[0][0]}
+                yield Problem("warning", "dsl.duplicate-handle", node.place, values)
 
     def edges(self) -> Iterator[Problem]:
         seen: dict[str, Edge] = {}
-        ways: dict[str, set[str]] = {}
         for edge in self.app.graph.edges:
             if seen.setdefault(edge.id, edge) is not edge:
                 values = {"id": edge.id, "first": seen[edge.id].place.line or "?"}
@@ -110,12 +114,9 @@ class _Check:
                 yield Problem("warning", "dsl.edge-across", edge.place, values)
                 continue
             self.next[edge.source].append(edge.target)
-            if source.data is None:
-                continue  # its ways out are not known; reading has said why
-            if source.id not in ways:
-                ways[source.id] = handles(source)
-            if edge.handle not in ways[source.id]:
-                values |= {"handle": edge.handle, "known": ", ".join(sorted(ways[source.id]))}
+            known = self.ways[source.id]
+            if edge.handle not in known and source.data is not None:
+                values |= {"handle": edge.handle, "known": ", ".join(known)}
                 yield Problem("warning", "dsl.no-such-handle", edge.place, values)
 
     def starts(self, roots: list[Node]) -> Iterator[Problem]:
@@ -219,13 +220,13 @@ def _wanted_start(container: Node) -> str:
     return as_text(_data(container).get("start_node_id"))
 
 
-def _ids(items: Any, *keys: str) -> set[str]:
+def _ids(items: Any, *keys: str) -> list[str]:
     """The ids of a list of cases, classes or actions, under the first of the keys that is set."""
-    found = set()
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict):
-            found.add(next((as_text(item[key]) for key in keys if item.get(key) is not None), ""))
-    return found - {""}
+    mappings = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    found = (
+        next((item[key] for key in keys if item.get(key) is not None), "") for item in mappings
+    )
+    return [id for id in map(as_text, found) if id]
 
 
 def _data(node: Node) -> Mapping[str, Any]:

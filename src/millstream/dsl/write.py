@@ -19,6 +19,14 @@ class _Dumper(yaml.SafeDumper):
         """Dates are written out: equal ones may be one object."""
         return isinstance(data, datetime.date) or super().ignore_aliases(data)
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """PyYAML takes U+0085 for a line break that may be folded, and loses it."""
+        style = '"' if "\x85" in data else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
 
 def write(app: App) -> str:
     """The app file's text. Read again, it gives equal data."""

@@ -67,8 +67,9 @@ MESSAGES = {
         "请把制表符换成空格；YAML 只能用空格缩进。",
     ),
     "yaml-colon": Text(
-        "this is not valid YAML: a colon inside of a text, or a line indented too far",
-        "这不是有效的 YAML：文本中含有冒号，或该行缩进过多",
+        "this is not valid YAML: a colon inside of a text, a line above that lacks its colon, "
+        "or a line indented too far",
+        "这不是有效的 YAML：文本中含有冒号、上一行缺少冒号，或该行缩进过多",
         'Put the text in quotes, as in `title: "Step 1: ask"`, or align the line with those '
         "above it.",
         '请给文本加引号，例如 `title: "步骤 1: 提问"`，或让该行与上方各行对齐。',
@@ -119,9 +120,15 @@ MESSAGES = {
     "yaml-layout": Text(
         "this is not valid YAML: this line does not fit the block that began in line {began}",
         "这不是有效的 YAML：该行与第 {began} 行开始的块不匹配",
-        "Align it with its neighbours; a value that goes on after its closing quotation mark "
-        "needs quotes around all of it.",
-        "请与相邻各行对齐；如果引号闭合后还有内容，请用引号把整个值括起来。",
+        "Align the line with its neighbours.",
+        "请让该行与相邻各行对齐。",
+    ),
+    "yaml-goes-on": Text(
+        "this is not valid YAML: the value goes on after its closing quotation mark or bracket",
+        "这不是有效的 YAML：引号或括号闭合后还有内容",
+        "Put quotes around the whole value; inside single quotes an apostrophe is written "
+        "twice: ''.",
+        "请用引号把整个值括起来；单引号文本中的撇号要写两次：''。",
     ),
     "container-key": Text(
         "a list or a mapping stands where a key is wanted",
@@ -179,8 +186,8 @@ MESSAGES = {
     ),
     # ------------------------------------------------------------------- not an app file
     "not-mapping": Text(
-        "this is not an app file: it holds a {given}, not keys with values",
-        "这不是应用文件：其内容不是键值映射（实际为 {given}）",
+        "this is not an app file: keys with values are wanted, given is {given}",
+        "这不是应用文件：内容应为键值映射，实际为 {given}",
         _EXPORT_EN,
         _EXPORT_ZH,
     ),
@@ -309,6 +316,12 @@ MESSAGES = {
         "到 {target!r} 的连线使用了 {source!r} 没有的出口 {handle!r}；它的出口有：{known}",
         "Delete the edge and draw it anew from the right way out.",
         "请删除该连线，并从正确的出口重新连接。",
+    ),
+    "duplicate-handle": Text(
+        "two cases, classes or actions of the node have the id {id!r}; only the first is taken",
+        "该节点的两个分支、分类或操作使用了相同的 id {id!r}；只有第一个有效",
+        "Give each of them an id of its own, and draw their edges anew.",
+        "请为它们设置不同的 id，并重新连接连线。",
     ),
     "no-start": Text(
         "the app has no node to start with",
