@@ -56,6 +56,7 @@ class App:
         self._ports = ports
         self._machine: Machine | None = None
         self._runner: asyncio.Runner | None = None
+        self._runs: list[asyncio.Task[RunFinished]] = []
 
     # ------------------------------------------------------------------------------ what it is
 
@@ -150,6 +151,7 @@ class App:
             )
         )
         task.add_done_callback(events.wake)
+        self._runs.append(task)
         try:
             while True:
                 while events.items:
@@ -159,9 +161,17 @@ class App:
                         return
                 await events.wait(task)
         finally:
+            self._runs.remove(task)
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    def stop(self) -> bool:
+        """Stop the runs that are going on; False if there is none. Their streams go on to the
+        last event, which says "stopped": nodes in between tell the text that they had given."""
+        for task in self._runs:
+            task.cancel()
+        return bool(self._runs)
 
     def accept(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs as the start node takes them. Raises BadInput for an app that cannot run,
@@ -196,6 +206,10 @@ class App:
         }
 
     # ------------------------------------------------------------------------------ its machine
+
+    def use(self, machine: Machine) -> None:
+        """Share a machine with other apps; the first of them that is closed closes it."""
+        self._machine = machine
 
     async def machine(self) -> Machine:
         """What this machine offers, opened at first use and kept until `close`."""

@@ -1,0 +1,43 @@
+"""A run that somebody stops tells what it had done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import canned
+from canned import edges, end, node, start
+from millstream.engine.events import TextChunk
+from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest
+from millstream.runtime import App, Result
+
+LLM = node(
+    "llm",
+    "llm",
+    model={"provider": "p", "name": "m", "mode": "chat"},
+    prompt_template=[{"role": "user", "text": "go"}],
+)
+
+
+class Endless:
+    async def generate(self, request: ModelRequest) -> AsyncIterator[ModelChunk | ModelEnd]:
+        while True:
+            yield ModelChunk("word ")
+            await asyncio.sleep(0.001)
+
+
+async def test_stop_ends_the_stream_with_the_partial_text() -> None:
+    spec = canned.app([start(), LLM, end(text="llm.text")], edges("start>llm", "llm>end"))
+    app = App(spec, ports=canned.ports(models=Endless()))
+    result = Result()
+    async for event in app.stream():
+        result.take(event)
+        if isinstance(event, TextChunk) and event.seq > 10:
+            app.stop()
+    assert result.status == "stopped"
+    assert [(n.name, n.status) for n in result.nodes] == [
+        ("start", "succeeded"),
+        ("llm", "stopped"),
+    ]
+    assert result.nodes[1].outputs["text"].startswith("word word ")
+    assert app.stop() is False
