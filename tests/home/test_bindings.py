@@ -143,6 +143,14 @@ def test_an_option_is_for_whatever_has_that_name(home):
     assert found.for_model("google_translate", "translate") is None
 
 
+def test_the_bare_name_of_a_model_is_enough():
+    rule = parse_bind("a/b=qwen3:8b")
+    assert (rule.target, rule.provider, rule.name) == ("qwen3:8b", "", "")
+    assert every_model(" qwen3:8b ").target == "qwen3:8b"
+    with pytest.raises(BadInput, match="'llm' is nothing that a model can be bound to"):
+        every_model("llm")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -153,7 +161,6 @@ def test_an_option_is_for_whatever_has_that_name(home):
         ("gpt-4o=a/b", "'gpt-4o' names no model"),
         ("openai/gpt-*=a/b", "'openai/gpt-*' names no model"),
         ("*/gpt-4o=a/b", "'*/gpt-4o' names no model"),
-        ("a/b=qwen3", "'qwen3' is nothing that a model can be bound to"),
         ("a/b=ollama/*", "'ollama/*' is nothing that a model can be bound to"),
         ("a/b=/x", "'/x' is nothing that a model can be bound to"),
         ("translate=llm", "'translate' names no tool"),

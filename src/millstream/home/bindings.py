@@ -42,8 +42,9 @@ Kind = Literal["models", "tools"]
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """One rule. kind None: for models and tools alike. source: who said so, for messages:
-    "file:line" or the option of the command line."""
+    """One rule. target: `provider/name`; `local`, `llm`, or the bare name of a model, whoever
+    has it. kind None: for models and tools alike. source: who said so, for messages: "file:line"
+    or the option of the command line."""
 
     pattern: str
     target: str
@@ -52,12 +53,12 @@ class Binding(msgspec.Struct, frozen=True):
 
     @property
     def provider(self) -> str:
-        """The target's provider; "" for the words `local` and `llm`."""
+        """The target's provider; "" for a bare word."""
         return self.target.partition("/")[0] if "/" in self.target else ""
 
     @property
     def name(self) -> str:
-        """The target's model or tool; "" for the words `local` and `llm`."""
+        """The target's model or tool; "" for a bare word."""
         return self.target.partition("/")[2]
 
 
@@ -216,10 +217,14 @@ def _checked(
         not provider or not name or stars > 1 or (stars and not pattern.endswith("/*"))
     ):
         raise BadInput("home.bind-pattern", place=place, pattern=pattern, what=what)
-    words = (LOCAL,) if kind == "models" else (LOCAL, LLM)
-    if target not in words:
-        provider, _, name = target.partition("/") if isinstance(target, str) else ("", "", "")
-        if not provider.strip() or not name.strip() or "*" in target:
-            forms = ", ".join([*words, "ollama/qwen3:8b" if kind == "models" else "provider/name"])
-            raise BadInput("home.bind-target", place=place, target=target, what=what, forms=forms)
-    return Binding(pattern, target, None if any_kind else kind, source)
+    name = target.strip() if isinstance(target, str) else ""
+    words = (LOCAL, LLM) if kind == "tools" else (LOCAL,)
+    provider, slash, rest = name.partition("/")
+    if slash:
+        good = bool(provider and rest)
+    else:
+        good = name in words or (kind == "models" and name not in ("", LLM))
+    if not good or "*" in name:
+        forms = say("home.bind-model-forms" if kind == "models" else "home.bind-tool-forms")
+        raise BadInput("home.bind-target", place=place, target=target, what=what, forms=forms)
+    return Binding(pattern, name, None if any_kind else kind, source)

@@ -276,8 +276,15 @@ MESSAGES = {
     "key-not-text": Text(
         "the key of {provider} must be a text in quotes",
         "{provider} 的密钥必须是带引号的文本",
+        "Set it anew: millstream keys set {provider}",
+        "请重新设置：millstream keys set {provider}",
     ),
-    "key-empty": Text("the key of {provider} is empty", "{provider} 的密钥为空"),
+    "key-empty": Text(
+        "the key of {provider} is empty",
+        "{provider} 的密钥为空",
+        "Set it: millstream keys set {provider}",
+        "请设置：millstream keys set {provider}",
+    ),
     "key-odd": Text(
         "the key of {provider} has a character that no key has, such as a line break or a letter "
         "that is not ASCII",
@@ -313,8 +320,18 @@ MESSAGES = {
     "bind-target": Text(
         "{target!r} is nothing that a {what} can be bound to",
         "{what}不能绑定到 {target!r}",
-        "Write {forms}.",
-        "可以写 {forms}。",
+        "It can be: {forms}.",
+        "可以是：{forms}。",
+    ),
+    "bind-model-forms": Text(
+        "local for the best model that is here, ollama/qwen3:8b for one of a server, "
+        "embedded/NAME for one of the shelf, or the bare name of a model",
+        "local（本机最好的模型）、ollama/qwen3:8b（某个服务的模型）、embedded/名称（模型目录中的"
+        "模型），或只写模型名称",
+    ),
+    "bind-tool-forms": Text(
+        "local for its substitute on this machine, llm for the bound model, or provider/name",
+        "local（本机的替代实现）、llm（由所绑定的模型完成），或 提供商/名称",
     ),
     "bind-model": Text("model", "模型"),
     "bind-tool": Text("tool", "工具"),
