@@ -1,0 +1,119 @@
+"""One call, in a process of its own that is locked in before it sees any of it.
+
+Reads a request from the host, lets a language run it, writes the reply, ends. Both are frames: a
+length of 8 bytes, little-endian, then JSON.
+
+    request   {"source": text, "inputs": object, "output": most bytes of a reply}
+    reply     {"value": any, "printed": text}
+              {"problem": {"kind": …, …}, "printed": text}
+
+The host trusts nothing of a reply: by then this process may be anything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import struct
+import sys
+from typing import Any, Final
+
+from .languages import Language, Problem
+from .lockdown import Limits, Lockdown, limit_resources
+
+FAILED: Final = 70  # exit code of a child that ended before it had a reply
+_LENGTH: Final = struct.Struct("<Q")
+
+
+def serve(
+    connection: int, scratch: str, limits: Limits, lockdown: Lockdown | None, language: Language
+) -> None:
+    """Serve the call that comes over `connection` in a fresh fork; does not return."""
+    try:
+        _enter(connection, scratch, limits, lockdown)
+    except OSError as error:
+        problem = {"kind": "not-locked", "problem": f"{error.strerror or error}"}
+        _write(connection, json.dumps({"problem": problem}).encode())
+        os._exit(FAILED)
+    _write(connection, _answer(json.loads(_read(connection)), language))
+    os._exit(0)
+
+
+def _enter(connection: int, scratch: str, limits: Limits, lockdown: Lockdown | None) -> None:
+    """Leave the zygote behind: its descriptors, handlers, environment, arguments and rights."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.chdir(scratch)
+    for name in ("HOME", "TMPDIR", "MPLCONFIGDIR"):
+        os.environ[name] = scratch
+    sys.argv[:] = ["main.py"]
+    sys.orig_argv[:] = []
+    limit_resources(limits)
+    if lockdown:
+        lockdown.lock(scratch)
+    os.closerange(3, connection)
+    os.closerange(connection + 1, 1 << 20)
+
+
+def _answer(request: dict[str, Any], language: Language) -> bytes:
+    """The reply, as JSON."""
+    limit = request["output"]
+    printed = Printed(limit)
+    sys.stdin = io.StringIO()
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        printed, "utf-8", "backslashreplace", newline="\n", write_through=True
+    )
+    try:
+        body = b'{"value": ' + language.run(request["source"], request["inputs"])
+        reply = body + b', "printed": ' + printed.as_json() + b"}"
+        if len(reply) <= limit:
+            return reply
+        problem = Problem("output-limit")
+    except Problem as caught:
+        problem = caught
+    except MemoryError:
+        problem = Problem("memory-limit")
+    body = b'{"problem": ' + json.dumps(problem.report).encode()
+    return body + b', "printed": ' + printed.as_json((limit - len(body)) // 8) + b"}"
+
+
+class Printed(io.BytesIO):
+    """What the code has printed; more than the limit ends the call."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > self.limit:
+            raise Problem("output-limit")
+        return super().write(data)
+
+    def as_json(self, most: int | None = None) -> bytes:
+        """The text in JSON, of the first `most` bytes if so many are asked for."""
+        with self.getbuffer() as whole:
+            text = str(whole[:most], "utf-8", "replace")
+        return json.dumps(text, ensure_ascii=False).encode()
+
+
+def _read(connection: int) -> bytes:
+    length = _LENGTH.unpack(_read_exactly(connection, _LENGTH.size))[0]
+    return _read_exactly(connection, length)
+
+
+def _read_exactly(connection: int, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        piece = os.read(connection, min(1 << 20, length - len(data)))
+        if not piece:
+            os._exit(FAILED)  # nobody is waiting for us
+        data += piece
+    return bytes(data)
+
+
+def _write(connection: int, body: bytes) -> None:
+    rest = memoryview(_LENGTH.pack(len(body)) + body)
+    while rest:
+        rest = rest[os.write(connection, rest) :]

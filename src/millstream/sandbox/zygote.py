@@ -1,0 +1,222 @@
+"""The process that forks: started by the host with nothing of the host's memory, environment or
+descriptors; loads what a language needs, then forks a locked child for every call.
+
+Never told any code or any input: those go from the host straight to a child over a socket of its
+own, and the result comes back the same way. Between host and zygote run JSON lines:
+
+    host → zygote   settings (first line), {"fork": id} with a socket attached, {"kill": id}
+    zygote → host   {"ready": true} or {"lacking": what, "detail": text},
+                    {"ended": id, "status": wait status, "why": null or a limit}
+
+The zygote ends, and its children with it, when the host closes the connection.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+from . import child, languages, lockdown, scratch
+
+WATCH_EVERY: Final = 0.05  # seconds between two looks at a child's scratch folder and threads
+MOST_ENTRIES: Final = 10_000  # of a scratch folder
+MOST_THREADS: Final = 128
+
+
+def main(descriptor: int) -> None:
+    """Serve the host behind this descriptor until it hangs up; does not return."""
+    host = socket.socket(fileno=descriptor)
+    lines = Lines(host)
+    settings = json.loads(lines.wait()[0])
+    sys.path += settings["packages"]
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")  # if the machine runs out of memory, let it be us
+    try:
+        zygote = Zygote(host, lines, settings)
+    except lockdown.Lacking as error:
+        _send(host, {"lacking": error.what, "detail": error.detail})
+        os._exit(1)
+    os.dup2(1, 2)  # until now the host was listening; children have nobody to tell
+    _send(host, {"ready": True})
+    zygote.serve()
+
+
+class Lines:
+    """Lines and descriptors as they come in from the host."""
+
+    def __init__(self, host: socket.socket) -> None:
+        self.host = host
+        self.descriptors: deque[int] = deque()
+        self.rest = b""
+
+    def wait(self) -> list[bytes]:
+        """At least one line; none when the host has hung up."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self.host, 65536, 64)
+            self.descriptors.extend(descriptors)
+            if not data:
+                return []
+            *lines, self.rest = (self.rest + data).split(b"\n")
+            if lines:
+                return lines
+
+
+class Running:
+    """A child that has not been reaped yet."""
+
+    def __init__(self, call: int, folder: str) -> None:
+        self.call = call
+        self.folder = folder
+        self.watch_at = time.monotonic() + WATCH_EVERY
+        self.why: str | None = None
+
+
+class Zygote:
+    """What is prepared for all calls, and the children that are running."""
+
+    def __init__(self, host: socket.socket, lines: Lines, settings: dict[str, Any]) -> None:
+        self.host = host
+        self.lines = lines
+        self.root: str = settings["root"]
+        self.scratch_limit: int = settings["scratch"]
+        self.limits = lockdown.Limits(
+            memory=settings["memory"],
+            # Only a net under the host's clock: threads may use more than one second a second.
+            cpu=int(settings["seconds"] * 4) + 1,
+            file_size=settings["scratch"],
+        )
+        self.children: dict[int, Running] = {}
+        self.language = languages.load(
+            settings["language"], settings["libraries"], settings["preload"]
+        )
+        self.lockdown = _lock_in(settings) if settings["confined"] else None
+        self.wake, woken = os.pipe()
+        for end in (self.wake, woken):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        gc.collect()
+        gc.freeze()  # so that collecting in a child does not touch, and copy, what is shared
+
+    def serve(self) -> None:
+        poll = select.poll()
+        poll.register(self.host, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll(self._until_next_look()):
+                if descriptor == self.wake:
+                    with suppress(BlockingIOError):
+                        os.read(self.wake, 4096)
+                    self._reap()
+                elif lines := self.lines.wait():
+                    for line in lines:
+                        self._obey(json.loads(line))
+                else:
+                    self._leave()
+            self._look()
+
+    def _obey(self, order: dict[str, int]) -> None:
+        if "fork" in order:
+            self._fork(order["fork"], self.lines.descriptors.popleft())
+            return
+        for pid, running in self.children.items():
+            if running.call == order["kill"]:
+                os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, call: int, connection: int) -> None:
+        folder = os.path.join(self.root, str(call))
+        os.mkdir(folder, 0o700)
+        mother = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                lockdown.die_with_parent()
+                if os.getppid() == mother:  # else she died before the kernel knew of our wish
+                    child.serve(connection, folder, self.limits, self.lockdown, self.language)
+            finally:
+                os._exit(child.FAILED)
+        os.close(connection)
+        self.children[pid] = Running(call, folder)
+
+    def _reap(self) -> None:
+        while self.children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            running = self.children.pop(pid)
+            scratch.remove(running.folder)
+            _send(self.host, {"ended": running.call, "status": status, "why": running.why})
+
+    # ----------------------------------------------- limits that the kernel cannot keep for us
+
+    def _until_next_look(self) -> int | None:
+        """Milliseconds."""
+        if not self.children:
+            return None
+        soonest = min(running.watch_at for running in self.children.values())
+        return max(0, int((soonest - time.monotonic()) * 1000) + 1)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for pid, running in self.children.items():
+            if running.why is None and now >= running.watch_at:
+                running.watch_at = now + WATCH_EVERY
+                running.why = self._exceeded(pid, running)
+                if running.why:
+                    os.kill(pid, signal.SIGKILL)
+
+    def _exceeded(self, pid: int, running: Running) -> str | None:
+        size, entries = scratch.usage(running.folder, MOST_ENTRIES)
+        if size + scratch.open_but_removed(pid) > self.scratch_limit or entries > MOST_ENTRIES:
+            return "scratch"
+        with suppress(OSError):
+            if len(os.listdir(f"/proc/{pid}/task")) > MOST_THREADS:
+                return "threads"
+        return None
+
+    def _leave(self) -> None:
+        for pid in self.children:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self.children:
+            os.waitpid(pid, 0)
+        scratch.remove(self.root)
+        os._exit(0)
+
+
+def _lock_in(settings: dict[str, Any]) -> lockdown.Lockdown:
+    """Lock the zygote itself in, and prepare what locks its children in further.
+
+    Raises Lacking or OSError; then there is no zygote.
+    """
+    lockdown.available()
+    packages: list[str] = settings["packages"]
+    readable = [*_interpreter(), *settings["readable"]]
+    beside = ("site-packages", "dist-packages")  # of the standard library: what happens to be there
+    hidden = {os.path.join(path, name) for path in sys.path for name in beside} - set(packages)
+    lockdown.restrict_zygote(readable, filter(os.path.isdir, hidden), settings["root"])
+    return lockdown.Lockdown(readable)
+
+
+def _interpreter() -> Iterable[str]:
+    """What a Python program reads while it runs: standard library, shared objects, time zones."""
+    yield from (path for path in sys.path if path)
+    with suppress(OSError), open("/proc/self/maps") as maps:
+        for line in maps:
+            path = line.rpartition(" ")[2].strip()
+            if ".so" in path:
+                yield os.path.dirname(path)
+    yield "/usr/share/zoneinfo"
+
+
+def _send(host: socket.socket, message: dict[str, Any]) -> None:
+    host.sendall(json.dumps(message).encode() + b"\n")
