@@ -125,6 +125,8 @@ class Http:
         self.patience = patience or Patience()
         self.reach = reach
         self.notice = notice
+        # Origins of servers that are processes of ours → why such a process is gone, if it is.
+        self.causes: dict[str, Callable[[], Exception | None]] = {}
         self._proxies = _Proxies(os.environ if environ is None else environ, proxy)
         self._routes: dict[str, tuple[str, str | None]] = {}  # origin → (origin, proxy)
         self._session: aiohttp.ClientSession | None = None
@@ -410,7 +412,11 @@ class Exchange:
     def _read_error(self, error: Exception) -> Exception:
         if isinstance(error, TimeoutError):
             return self._too_slow(first=self._deadline is not None)
-        return Failed("models.cut", server=self.server, characters=self.characters)
+        return self._cause() or Failed("models.cut", server=self.server, characters=self.characters)
+
+    def _cause(self) -> Exception | None:
+        cause = self._http.causes.get(self.server)
+        return cause() if cause is not None else None
 
     def _too_slow(self, *, first: bool) -> Failed:
         patience = self._patience
@@ -517,6 +523,8 @@ class Exchange:
 
         url, server = self._url, self.server
         self._http.forget_route(url)
+        if cause := self._cause():
+            return cause
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             seconds = self._patience.connect
             return NotHere("models.connect-timeout", server=server, seconds=seconds)
