@@ -315,6 +315,16 @@ class TestFailures:
         assert read == b"firstsecond"
         assert error.code == "models.cut"
 
+    async def test_who_runs_a_server_says_why_it_is_gone(self) -> None:
+        async with Http(environ={}) as http:
+            url = "http://127.0.0.1:9"
+            http.causes[url] = lambda: Failed("base.unexpected", problem="it was killed")
+            assert "it was killed" in str(await failure(http.request_json("GET", url + "/x")))
+            http.causes[url] = lambda: None
+            assert (
+                await failure(http.request_json("GET", url))
+            ).code == "models.connection-refused"
+
 
 class TestTrying:
     async def test_waits_grow_and_end(self) -> None:

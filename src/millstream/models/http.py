@@ -370,7 +370,7 @@ class Exchange:
             else:
                 data = await self._impatient_read()
         except _failures() as error:
-            self._broken = self._read_error(error)
+            self._broken = await self._read_error(error)
             # What arrived before the break is still in the reader's buffer, which refuses to
             # give it once it knows of the break.
             rest: list[bytes] = list(getattr(self._response.content, "_buffer", ()))
@@ -409,14 +409,16 @@ class Exchange:
         self._deadline = None
         return data
 
-    def _read_error(self, error: Exception) -> Exception:
+    async def _read_error(self, error: Exception) -> Exception:
         if isinstance(error, TimeoutError):
             return self._too_slow(first=self._deadline is not None)
-        return self._cause() or Failed("models.cut", server=self.server, characters=self.characters)
+        broken = Failed("models.cut", server=self.server, characters=self.characters)
+        return await self._cause() or broken
 
-    def _cause(self) -> Exception | None:
-        cause = self._http.causes.get(self.server)
-        return cause() if cause is not None else None
+    async def _cause(self) -> Exception | None:
+        """Why the connection broke, if the server's keeper knows; it may take its time."""
+        keeper = self._http.causes.get(self.server)
+        return await asyncio.to_thread(keeper) if keeper is not None else None
 
     def _too_slow(self, *, first: bool) -> Failed:
         patience = self._patience
@@ -447,7 +449,7 @@ class Exchange:
                 # about the server: send again on a fresh one.
                 if _is_disconnect(error) and tries < patience.tries:
                     continue
-                raise self._open_error(error) from None
+                raise await self._cause() or self._open_error(error) from None
             refusal.tries, refusal.waited = tries, waited
             if refusal.status not in _AGAIN or refusal.code in _HOPELESS or tries >= patience.tries:
                 raise self._errors(refusal)
@@ -523,8 +525,6 @@ class Exchange:
 
         url, server = self._url, self.server
         self._http.forget_route(url)
-        if cause := self._cause():
-            return cause
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             seconds = self._patience.connect
             return NotHere("models.connect-timeout", server=server, seconds=seconds)
