@@ -57,6 +57,7 @@ class App:
         self._machine: Machine | None = None
         self._runner: asyncio.Runner | None = None
         self._runs: list[asyncio.Task[RunFinished]] = []
+        self._sound = False
 
     # ------------------------------------------------------------------------------ what it is
 
@@ -132,11 +133,7 @@ class App:
         """Run and give every event as it happens. Leaving the loop early stops the run."""
         accepted = self.accept({**(inputs or {}), **named})
         variables = self._variables(query)
-        substitutes: list[dict[str, str]] = []
-        ports = self._ports
-        if ports is None:
-            machine = await self.machine()
-            ports, substitutes = await machine.prepare(self.plan, self.choice, self.dsl.file)
+        ports, substitutes = await self._prepared()
         events = _Buffer()
         task = asyncio.create_task(
             execute(
@@ -173,15 +170,34 @@ class App:
             task.cancel()
         return bool(self._runs)
 
+    def sound(self) -> None:
+        """Raises BadInput, with the first thing that is wrong, for an app that cannot run."""
+        if self._sound:
+            return
+        for problem in (*self.dsl.problems, *dsl.check_structure(self.dsl), *self.plan.problems):
+            if problem.severity == "error":
+                raise problem.as_error(BadInput)
+        if self.plan.start is None:
+            raise BadInput("runtime.nothing-to-run", mode=self.mode)
+        self._sound = True
+
+    async def prepare(self) -> None:
+        """Make sure of everything that the app needs, as a run does before its first node.
+
+        Raises NotHere with all that is missing."""
+        await self._prepared()
+
+    async def _prepared(self) -> tuple[Ports, list[dict[str, str]]]:
+        if self._ports is not None:
+            return self._ports, []
+        machine = await self.machine()
+        return await machine.prepare(self.plan, self.choice, self.dsl.file)
+
     def accept(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs as the start node takes them. Raises BadInput for an app that cannot run,
         and for inputs that do not fit."""
-        for problem in (*self.dsl.errors, *self.plan.errors):
-            raise problem.as_error(BadInput)
-        start = self.plan.start
-        if start is None:
-            raise BadInput("runtime.nothing-to-run", mode=self.mode)
-        accept = getattr(start, "accept", None)
+        self.sound()
+        accept = getattr(self.plan.start, "accept", None)
         return accept(dict(given)) if accept else dict(given)
 
     def _variables(self, query: str | None) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from millstream.models.embedded import EmbeddedModels
     from millstream.models.http import Http
     from millstream.models.target import Target
-    from millstream.sandbox import LocalSandbox
+    from millstream.sandbox.host import LocalSandbox
     from millstream.tools import Toolbox
 
 Notice = Callable[[str, Mapping[str, Any]], None]
@@ -97,17 +97,15 @@ class Machine:
     @property
     def sandbox(self) -> LocalSandbox:
         if self._sandbox is None:
-            from millstream.sandbox import LocalSandbox, SandboxLimits
+            from millstream.sandbox.host import LocalSandbox, SandboxLimits
 
             rules = self.home.settings.sandbox
             self._sandbox = LocalSandbox(
                 limits=SandboxLimits(
-                    seconds=rules.seconds,
-                    memory=rules.memory_mb << 20,
-                    output=rules.output_mb << 20,
+                    seconds=rules.seconds, memory_mb=rules.memory_mb, output_mb=rules.output_mb
                 ),
                 packages=rules.packages or None,
-                unconfined=rules.unconfined,
+                unconfined=rules.unconfined or None,
             )
         return self._sandbox
 
@@ -194,9 +192,7 @@ class Machine:
             return await self._meet_tool(need, resolver, tools, first)
         try:
             if need.kind == "code":
-                from millstream.sandbox import ready
-
-                ready(need.ref, unconfined=self.home.settings.sandbox.unconfined)
+                self.sandbox.ready(need.ref)
             else:
                 raise NotHere("engine.not-yet", type=need.ref)
         except MillstreamError as error:

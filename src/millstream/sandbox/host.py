@@ -20,6 +20,7 @@ from typing import Any
 
 from millstream.base import BadInput, Failed, NotHere, say
 from millstream.engine.ports import CodeResult
+from millstream.sandbox import lockdown
 from millstream.sandbox.outcome import MB, Outcomes, SandboxLimits
 from millstream.sandbox.processes import Child, TooLong, Zygote
 
@@ -74,6 +75,17 @@ class LocalSandbox:
         if not isinstance(result.value, str):
             raise Failed("sandbox.garbled")
         return result.value
+
+    def ready(self, language: str) -> None:
+        """Return if code of a language can be run here; nothing is started. Raises NotHere."""
+        if language not in ("python3", "javascript"):
+            raise BadInput("sandbox.unknown-language", language=language)
+        self._command(language)
+        if self.confined:
+            try:
+                lockdown.available()
+            except lockdown.Lacking as lacking:
+                raise NotHere(f"sandbox.no-{lacking.what}", detail=lacking.detail) from None
 
     async def close(self) -> None:
         """End all processes and remove their files. A later call starts them anew."""
