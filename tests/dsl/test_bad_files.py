@@ -152,10 +152,10 @@ MESSAGES: dict[str, tuple[str | bytes, str]] = {
         "app.yml:6: the aliases of this file stand for more than 1000000 entries: it would fill "
         "the memory",
     ),
-    "a hole without a bottom": ("[" * 100_000, "app.yml:1: the file is nested deeper than 200"),
+    "a hole without a bottom": ("[" * 100_000, "app.yml:1: the file is nested deeper than 100"),
     "a deep JSON file": (
         '{"a":' * 5000 + "1" + "}" * 5000,
-        "app.yml:1: the file is nested deeper than 200 levels",
+        "app.yml:1: the file is nested deeper than 100 levels",
     ),
     "a merge of nothing": ("app: {<<: 5}", "app.yml:1: `<<` wants a mapping to merge"),
     "trouble inside of an envelope": (

@@ -180,6 +180,18 @@ def test_a_container_that_cannot_hold_a_node_lets_it_go_with_a_warning() -> None
     assert app.errors == []
 
 
+def test_nodes_of_one_id_do_not_make_a_container_hold_itself() -> None:
+    app = read(
+        graph(
+            {"id": "a", "data": {"type": "loop"}},
+            {"id": "b", "parentId": "a", "data": {"type": "loop"}},
+            {"id": "a", "parentId": "b", "data": {"type": "loop"}},
+            {"id": "a", "parentId": "a", "data": {"type": "loop"}},
+        )
+    )
+    assert [node.parent for node in app.graph.nodes] == [None, "a", None, None]
+
+
 def test_containers_nested_without_end_are_an_error() -> None:
     nodes = [{"id": "0", "data": {"type": "loop"}}]
     nodes += [

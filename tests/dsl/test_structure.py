@@ -125,6 +125,8 @@ def test_a_start_is_needed_and_one_is_enough() -> None:
     ]
     assert said(app({"h": "trigger-webhook", "s": "trigger-schedule"})) == []
     assert said(app({}, mode="chat")) == []
+    no_graph = read_text("app: {mode: workflow}", "app.yml", REGISTRY)
+    assert check_structure(no_graph) == []  # reading has said it
 
 
 def test_nodes_that_never_run() -> None:
@@ -194,6 +196,14 @@ def test_containers_need_a_beginning() -> None:
     assert said(found) == [
         "warning: app.yml:6, node 'Each' (it): the container says that it begins at 'gone', "
         "which is not inside of it; it begins at 'Go'"
+    ]
+
+
+def test_a_container_that_never_runs_does_no_harm() -> None:
+    found = check_structure(app({"a": "start", "it": "iteration"}))
+    assert [(p.severity, p.code) for p in found] == [
+        ("warning", "dsl.empty-container"),
+        ("warning", "dsl.unreachable"),
     ]
 
 

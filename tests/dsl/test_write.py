@@ -55,6 +55,11 @@ def test_keys_are_sorted_and_nothing_is_lost_or_folded() -> None:
     assert "&id" not in text
 
 
+def test_the_deepest_file_that_is_read_is_written_too() -> None:
+    app = read_text("app: " + "[" * 99 + "]" * 99, "app.yml", REGISTRY)
+    assert read_text(write(app), "again.yml", REGISTRY).raw == app.raw
+
+
 def test_a_small_change_is_a_small_difference() -> None:
     app = read_file(APPS / "letter.yml", REGISTRY)
     before = write(app).split("\n")

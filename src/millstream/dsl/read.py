@@ -189,18 +189,20 @@ class _Reader:
                 if holder is None or (holder in self.registry and holder not in CONTAINERS):
                     self.take_out(node, "dsl.no-such-container")
             children[node.parent].append(node)
-        settled: set[str] = set()
+        settled: dict[str, str | None] = {}  # the container of each id
         level, depth = children[None], 0
         while level:
-            settled.update(node.id for node in level)
-            depth += 1
-            level = [child for id in {node.id: None for node in level} for child in children[id]]
             if depth > MAX_NESTED:
                 for node in level:
                     self.take_out(node, "dsl.containers-too-deep", limit=MAX_NESTED)
                 depth = 0
+            depth += 1
+            new = dict.fromkeys(node.id for node in level if node.id not in settled)
+            settled.update((node.id, node.parent) for node in level if node.id in new)
+            level = [child for id in new for child in children[id]]
         for node in nodes:
-            if node.id not in settled:
+            # A second node of the same id somewhere else might stand inside of itself.
+            if node.parent is not None and settled.get(node.id) != node.parent:
                 self.take_out(node, "dsl.container-loop")
 
     def take_out(self, node: Node, code: str, **values: Any) -> None:

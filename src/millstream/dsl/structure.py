@@ -22,7 +22,8 @@ _SHOWN = 8  # nodes of a cycle in a message
 
 def check_structure(app: App) -> list[Problem]:
     """What is wrong or odd in an app's graph; empty for apps that have none."""
-    if not app.graph.nodes and app.mode not in WITH_GRAPH:
+    missing = any(problem.code == "dsl.no-graph" for problem in app.problems)
+    if not app.graph.nodes and (missing or app.mode not in WITH_GRAPH):
         return []
     return list(_Check(app).problems())
 
@@ -73,14 +74,14 @@ class _Check:
         yield from self.edges()
         roots = [node for node in self.levels[None] if node.type in ROOTS]
         yield from self.starts(roots)
+        containers = [node for node in self.nodes.values() if node.type in CONTAINERS]
         entries: dict[str | None, list[Node]] = {None: roots} if roots else {}
-        for node in self.nodes.values():
-            if node.type in CONTAINERS:
-                entry = container_start(node, self.levels[node.id])
-                yield from self.container(node, entry)
-                if entry:
-                    entries[node.id] = [entry]
+        for node in containers:
+            if entry := container_start(node, self.levels[node.id]):
+                entries[node.id] = [entry]
         reached = self.reach(entries)
+        for node in containers:
+            yield from self.container(node, entries.get(node.id), node.id in reached)
         yield from self.unreachable(entries, reached)
         yield from self.cycles(reached)
 
@@ -128,25 +129,27 @@ class _Check:
                 values = {"first": _name(starts[0])}
                 yield Problem("warning", "dsl.several-starts", other.place, values)
 
-    def container(self, node: Node, entry: Node | None) -> Iterator[Problem]:
+    def container(self, node: Node, entry: Sequence[Node] | None, runs: bool) -> Iterator[Problem]:
         wanted = _wanted_start(node)
+        severity: Severity = "error" if runs else "warning"
         if not self.levels[node.id]:
-            yield Problem("error", "dsl.empty-container", node.place)
-        elif entry is None:
-            yield Problem("error", "dsl.container-without-start", node.place)
-        elif wanted and entry.id != wanted:
-            values = {"id": wanted, "taken": _name(entry)}
+            yield Problem(severity, "dsl.empty-container", node.place)
+        elif not entry:
+            yield Problem(severity, "dsl.container-without-start", node.place)
+        elif wanted and entry[0].id != wanted:
+            values = {"id": wanted, "taken": _name(entry[0])}
             yield Problem("warning", "dsl.no-such-start", node.place, values)
 
     def reach(self, entries: Mapping[str | None, list[Node]]) -> set[str]:
-        """The ids of all nodes that an entry of their level leads to."""
-        reached = {node.id for nodes in entries.values() for node in nodes}
-        waiting = list(reached)
+        """The ids of all nodes that a run may come to, those inside of containers included."""
+        reached: set[str] = set()
+        waiting = [node.id for node in entries.get(None, ())]
         while waiting:
-            for id in self.next.get(waiting.pop(), ()):
-                if id not in reached:
-                    reached.add(id)
-                    waiting.append(id)
+            id = waiting.pop()
+            if id not in reached:
+                reached.add(id)
+                waiting.extend(self.next.get(id, ()))
+                waiting.extend(node.id for node in entries.get(id, ()))
         return reached
 
     def unreachable(
