@@ -86,6 +86,16 @@ class Hub(msgspec.Struct):
     endpoint: str = "https://huggingface.co"
 
 
+class Embedded(msgspec.Struct):
+    """Models that are loaded here, each in a process of its own (`models.embedded`)."""
+
+    context: Count | None = None
+    slots: Count | None = None
+    threads: Count | None = None
+    idle_seconds: Seconds | None = None
+    check_memory: bool = True
+
+
 class Endpoint(msgspec.Struct, omit_defaults=True):
     """A model server or a provider's account under a name of its own.
 
@@ -128,6 +138,7 @@ class Values(msgspec.Struct):
     limits: Limits = msgspec.field(default_factory=Limits)
     translate: Translate = msgspec.field(default_factory=Translate)
     hub: Hub = msgspec.field(default_factory=Hub)
+    embedded: Embedded = msgspec.field(default_factory=Embedded)
     endpoints: list[Endpoint] = []
 
 
@@ -182,6 +193,10 @@ class Settings:
     @property
     def hub(self) -> Hub:
         return self.values.hub
+
+    @property
+    def embedded(self) -> Embedded:
+        return self.values.embedded
 
     @property
     def endpoints(self) -> list[Endpoint]:

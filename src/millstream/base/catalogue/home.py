@@ -259,6 +259,28 @@ MESSAGES = {
         "Where models are pulled from: the hub itself or a mirror of it.",
         "拉取模型的地址：模型站点本身或其镜像。",
     ),
+    "setting.embedded.context": Text(
+        "Tokens of context for each call of an embedded model; none: 8192, or what the model was "
+        "trained for or memory allows, if that is less.",
+        "内嵌模型每次调用的上下文长度（token 数）；none 表示 8192，若模型训练长度或内存不足则更小。",
+    ),
+    "setting.embedded.slots": Text(
+        "Calls that an embedded model answers at once; none: 2, or 1 if memory is short.",
+        "内嵌模型同时处理的调用数；none 表示 2，内存不足时为 1。",
+    ),
+    "setting.embedded.threads": Text(
+        "Processor threads of an embedded model; none: timed when it is loaded.",
+        "内嵌模型使用的处理器线程数；none 表示加载时实测选定。",
+    ),
+    "setting.embedded.idle_seconds": Text(
+        "Seconds without a call after which an embedded model gives its memory back; none: it "
+        "keeps it as long as the program runs.",
+        "内嵌模型空闲多少秒后释放内存；none 表示在程序运行期间一直保留。",
+    ),
+    "setting.embedded.check_memory": Text(
+        "Refuse an embedded model that needs more memory than is free.",
+        "内嵌模型所需内存超过可用内存时拒绝加载。",
+    ),
     # ------------------------------------------------------------------------ credentials
     "key-modes-repaired": Text(
         "{path} could be read by others; its mode is now 0600",
