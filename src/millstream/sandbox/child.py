@@ -21,40 +21,34 @@ import sys
 from typing import Any, Final
 
 from .languages import Language, Problem
-from .lockdown import Limits, Lockdown, limit_resources
+from .lockdown import Lockdown, Rule, limit_self
 
 FAILED: Final = 70  # exit code of a child that ended before it had a reply
 _LENGTH: Final = struct.Struct("<Q")
 
 
-def serve(
-    connection: int, scratch: str, limits: Limits, lockdown: Lockdown | None, language: Language
-) -> None:
-    """Serve the call that comes over `connection` in a fresh fork; does not return."""
-    try:
-        _enter(connection, scratch, limits, lockdown)
-    except OSError as error:
-        problem = {"kind": "not-locked", "problem": f"{error.strerror or error}"}
-        _write(connection, json.dumps({"problem": problem}).encode())
-        os._exit(FAILED)
-    _write(connection, _answer(json.loads(_read(connection)), language))
-    os._exit(0)
-
-
-def _enter(connection: int, scratch: str, limits: Limits, lockdown: Lockdown | None) -> None:
-    """Leave the zygote behind: its descriptors, handlers, environment, arguments and rights."""
+def enter(connection: int, cpu: int) -> None:
+    """Leave the zygote behind: its handlers, its arguments, its time."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.chdir(scratch)
-    for name in ("HOME", "TMPDIR", "MPLCONFIGDIR"):
-        os.environ[name] = scratch
     sys.argv[:] = ["main.py"]
     sys.orig_argv[:] = []
-    limit_resources(limits)
-    if lockdown:
-        lockdown.lock(scratch)
+    limit_self(cpu)
+
+
+def serve(connection: int, language: Language, jail: Lockdown | None, scratch: Rule | None) -> None:
+    """Serve the call that comes over `connection` in a fresh fork; does not return."""
+    if jail and scratch:
+        try:
+            jail.lock(scratch)
+        except OSError as error:
+            problem = {"kind": "not-locked", "problem": f"{error.strerror or error}"}
+            _write(connection, json.dumps({"problem": problem}).encode())
+            os._exit(FAILED)
     os.closerange(3, connection)
     os.closerange(connection + 1, 1 << 20)
+    _write(connection, _answer(json.loads(_read(connection)), language))
+    os._exit(0)
 
 
 def _answer(request: dict[str, Any], language: Language) -> bytes:

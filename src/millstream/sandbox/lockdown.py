@@ -52,28 +52,30 @@ def available() -> None:
         raise Lacking("seccomp", os.strerror(ctypes.get_errno()))
 
 
-class Limits(NamedTuple):
-    """Resource limits of one process. Sizes in bytes, cpu in seconds."""
+def limit_family(memory: int, file_size: int) -> None:
+    """Lower limits of this process, and of all that it forks, for good. Sizes in bytes.
 
-    memory: int  # address space
-    cpu: int
-    file_size: int
-    open_files: int = 64
+    memory: address space of each process.
+    """
+    _limit(resource.RLIMIT_AS, memory)
+    _limit(resource.RLIMIT_FSIZE, file_size)
+    _limit(resource.RLIMIT_CORE, 0)
 
 
-def limit_resources(limits: Limits) -> None:
-    """Lower the limits of this process for good."""
-    wanted = {
-        resource.RLIMIT_AS: limits.memory,
-        resource.RLIMIT_CPU: limits.cpu,
-        resource.RLIMIT_FSIZE: limits.file_size,
-        resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_CORE: 0,
-    }
-    for which, value in wanted.items():
-        hard = resource.getrlimit(which)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (value, value))
+def limit_self(cpu: int) -> None:
+    """Have this process ended by SIGXCPU after so many seconds on the processor, and let it open
+    no more than a few files."""
+    _limit(resource.RLIMIT_CPU, cpu)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+
+
+def _limit(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+_OPEN_FILES: Final = 64
 
 
 class Lockdown:
@@ -87,12 +89,16 @@ class Lockdown:
         self._rights = Rights.of(landlock_version())
         self._rules = _rules(readable, self._rights)
 
-    def lock(self, scratch: str) -> None:
-        """Lock this process in for good; it may write below `scratch` only. Raises OSError.
+    def scratch(self, path: str) -> Rule:
+        """What lets a child write below a folder."""
+        return Rule(path, self._rights.write)
 
-        Its privileges must be dropped already, and it must have a single thread.
+    def lock(self, scratch: Rule) -> None:
+        """Lock this process in for good; it may write below its scratch folder only.
+
+        Its privileges must be dropped already, and it must have a single thread. Raises OSError.
         """
-        _restrict_files(self._rights, [*self._rules, Rule(scratch, self._rights.write)])
+        _restrict_files(self._rights, [*self._rules, scratch])
         self._filter.install()
 
 

@@ -29,6 +29,7 @@ _BOOT: Final = (
 # All that a zygote finds in its environment. UTC, as code nodes are used to; and the numeric
 # libraries' own threads would only fight over the processors.
 _ENVIRONMENT: Final = {
+    "TMPDIR": "",  # the zygote sets it for every child, HOME too
     "TZ": "UTC",
     "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1",

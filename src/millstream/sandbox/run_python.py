@@ -13,10 +13,11 @@ from typing import Any, Final
 from .languages import Problem
 
 FILE: Final = "main.py"
-# What code nodes import most often. Each costs start-up time once, but saves it in every call.
+# What code nodes import most often. A module costs memory in every child, which takes time to
+# share and to give back: rare and large ones (random, hashlib, html) are cheaper imported late.
 PRELOAD: Final = (
-    "base64 calendar collections copy datetime decimal functools hashlib html io itertools json "
-    "math os random re string textwrap time traceback typing unicodedata urllib.parse uuid"
+    "_strptime base64 collections copy datetime functools io itertools json math os re string "
+    "textwrap time traceback typing unicodedata urllib.parse"
 )
 _MAX_DEPTH: Final = 500
 

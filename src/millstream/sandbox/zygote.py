@@ -24,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from . import child, languages, lockdown, scratch
 
@@ -71,14 +71,27 @@ class Lines:
                 return lines
 
 
-class Running:
-    """A child that has not been reaped yet."""
+class Folder:
+    """A scratch folder. Used again if a call leaves it empty: making one costs more than a fork."""
 
-    def __init__(self, call: int, folder: str) -> None:
-        self.call = call
-        self.folder = folder
-        self.watch_at = time.monotonic() + WATCH_EVERY
-        self.why: str | None = None
+    def __init__(self, path: str, jail: lockdown.Lockdown | None) -> None:
+        os.mkdir(path, 0o700)
+        self.path = path
+        self.rule = jail.scratch(path) if jail else None
+
+    def close(self) -> None:
+        scratch.remove(self.path)
+        if self.rule:
+            os.close(self.rule.fd)
+
+
+class Running(NamedTuple):
+    """A child that has not been reaped yet. why: the limit for which it was killed."""
+
+    call: int
+    folder: Folder
+    watch_at: float
+    why: str | None = None
 
 
 class Zygote:
@@ -89,17 +102,16 @@ class Zygote:
         self.lines = lines
         self.root: str = settings["root"]
         self.scratch_limit: int = settings["scratch"]
-        self.limits = lockdown.Limits(
-            memory=settings["memory"],
-            # Only a net under the host's clock: threads may use more than one second a second.
-            cpu=int(settings["seconds"] * 4) + 1,
-            file_size=settings["scratch"],
-        )
-        self.children: dict[int, Running] = {}
+        # Only a net under the host's clock: threads may use more than one second a second.
+        self.cpu = int(settings["seconds"] * 4) + 1
         self.language = languages.load(
             settings["language"], settings["libraries"], settings["preload"]
         )
-        self.lockdown = _lock_in(settings) if settings["confined"] else None
+        self.jail = _lock_in(settings) if settings["confined"] else None
+        lockdown.limit_family(settings["memory"], settings["scratch"])
+        self.children: dict[int, Running] = {}
+        self.folders: list[Folder] = []  # free ones
+        self.folders_made = 0
         self.wake, woken = os.pipe()
         for end in (self.wake, woken):
             os.set_blocking(end, False)
@@ -134,28 +146,39 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
 
     def _fork(self, call: int, connection: int) -> None:
-        folder = os.path.join(self.root, str(call))
-        os.mkdir(folder, 0o700)
+        folder = self.folders.pop() if self.folders else self._make_folder()
+        if os.environ["TMPDIR"] != folder.path:
+            for name in ("TMPDIR", "HOME", "MPLCONFIGDIR"):
+                os.environ[name] = folder.path
+            os.chdir(folder.path)
         mother = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
                 lockdown.die_with_parent()
                 if os.getppid() == mother:  # else she died before the kernel knew of our wish
-                    child.serve(connection, folder, self.limits, self.lockdown, self.language)
+                    child.enter(connection, self.cpu)
+                    child.serve(connection, self.language, self.jail, folder.rule)
             finally:
                 os._exit(child.FAILED)
         os.close(connection)
-        self.children[pid] = Running(call, folder)
+        self.children[pid] = Running(call, folder, time.monotonic() + WATCH_EVERY)
+
+    def _make_folder(self) -> Folder:
+        self.folders_made += 1
+        return Folder(os.path.join(self.root, str(self.folders_made)), self.jail)
 
     def _reap(self) -> None:
         while self.children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            running = self.children.pop(pid)
-            scratch.remove(running.folder)
-            _send(self.host, {"ended": running.call, "status": status, "why": running.why})
+            call, folder, _, why = self.children.pop(pid)
+            if os.listdir(folder.path):
+                folder.close()
+            else:
+                self.folders.append(folder)
+            _send(self.host, {"ended": call, "status": status, "why": why})
 
     # ----------------------------------------------- limits that the kernel cannot keep for us
 
@@ -170,13 +193,13 @@ class Zygote:
         now = time.monotonic()
         for pid, running in self.children.items():
             if running.why is None and now >= running.watch_at:
-                running.watch_at = now + WATCH_EVERY
-                running.why = self._exceeded(pid, running)
-                if running.why:
+                why = self._exceeded(pid, running.folder.path)
+                self.children[pid] = running._replace(why=why, watch_at=now + WATCH_EVERY)
+                if why:
                     os.kill(pid, signal.SIGKILL)
 
-    def _exceeded(self, pid: int, running: Running) -> str | None:
-        size, entries = scratch.usage(running.folder, MOST_ENTRIES)
+    def _exceeded(self, pid: int, folder: str) -> str | None:
+        size, entries = scratch.usage(folder, MOST_ENTRIES)
         if size + scratch.open_but_removed(pid) > self.scratch_limit or entries > MOST_ENTRIES:
             return "scratch"
         with suppress(OSError):
