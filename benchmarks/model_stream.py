@@ -6,9 +6,10 @@ hand with `json.loads` on every line, the least that any client does.
 
     python benchmarks/model_stream.py [STUB.py]
 
-Two workloads: a burst of 2,000 chunks in one answer, and 200 answers of 10 small events one after
-the other on a warm connection (the stub thinks 100 ms before each, which is not counted: CPU
-time of this process only). Medians of 5.
+Two workloads: a burst of 2,000 chunks in one answer, and answers of 10 small events, one after
+the other, and at once, each on a connection of its own from cold (the stub thinks 100 ms before
+each, which is not counted: CPU time of this process only). Medians of 5. One after the other, a
+call wakes the process for every event; at once, many events are found at each waking.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ async def consume(items: object) -> int:
 
 async def main(base: str) -> None:
     target = Target("stub", "echo", "openai", base)
-    async with Http() as http, aiohttp.ClientSession() as session:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with Http() as http, aiohttp.ClientSession(connector=connector) as session:
         burst = Target("stub", "burst", "openai", base)
         router = Router(http, lambda ref: Target("stub", ref.name, "openai", base))
         ways: dict[str, Callable[[str], Awaitable[int]]] = {
@@ -66,9 +68,9 @@ async def main(base: str) -> None:
             ),
             "router": lambda model: consume(router.generate(request(model))),
         }
-        print(f"{'':10}{'µs CPU a chunk':>16}{'ms CPU a call':>16}")
+        print(f"{'':10}{'µs a chunk':>14}{'ms a call':>14}{'ms, 200 at once':>18}")
         for name, call in ways.items():
-            chunks, calls = [], []
+            chunks, calls, crowds = [], [], []
             await call("echo")
             for _ in range(5):
                 start = time.process_time()
@@ -79,7 +81,12 @@ async def main(base: str) -> None:
                 for _ in range(10):
                     assert await call("echo") == 8
                 calls.append((time.process_time() - start) / 10 * 1e3)
-            print(f"{name:10}{statistics.median(chunks):16.1f}{statistics.median(calls):16.2f}")
+            for _ in range(5):
+                start = time.process_time()
+                assert set(await asyncio.gather(*(call("echo") for _ in range(200)))) == {8}
+                crowds.append((time.process_time() - start) / 200 * 1e3)
+            figures = [statistics.median(each) for each in (chunks, calls, crowds)]
+            print(f"{name:10}{figures[0]:14.1f}{figures[1]:14.2f}{figures[2]:18.2f}")
 
 
 if __name__ == "__main__":

@@ -437,11 +437,14 @@ class Exchange:
         while True:
             tries += 1
             try:
-                async with asyncio.timeout_at(self._deadline):
+                if self._deadline is None:
                     response = await self._send()
-                    if response.status < 300 or self._errors is None:
-                        return response
-                    refusal = await self._refusal(response)
+                else:
+                    async with asyncio.timeout_at(self._deadline):
+                        response = await self._send()
+                if response.status < 300 or self._errors is None:
+                    return response
+                refusal = await self._refusal(response)
             except MillstreamError:
                 raise
             except _failures() as error:
