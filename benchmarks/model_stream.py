@@ -7,9 +7,9 @@ hand with `json.loads` on every line, the least that any client does.
     python benchmarks/model_stream.py [STUB.py]
 
 Two workloads: a burst of 2,000 chunks in one answer, and answers of 10 small events, one after
-the other, and at once, each on a connection of its own from cold (the stub thinks 100 ms before
-each, which is not counted: CPU time of this process only). Medians of 5. One after the other, a
-call wakes the process for every event; at once, many events are found at each waking.
+the other and 200 at once (the stub thinks 100 ms before each; only the CPU time of this process
+is counted). Medians of 5. One after the other, a call wakes the process for every event; at
+once, many events are found at each waking.
 """
 
 from __future__ import annotations

@@ -30,12 +30,18 @@ if TYPE_CHECKING:
 
 FILE = "settings.toml"
 Count = Annotated[int, Meta(ge=1)]
+Times = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Models(msgspec.Struct):
+    """The last three are the fields of `models.router.Rules`."""
+
     default: str = ""
     dir: str = ""
+    reasks: Times = 2
+    continue_on_length: Times = 0
+    check_prompt_tokens: bool = True
 
 
 class Network(msgspec.Struct):

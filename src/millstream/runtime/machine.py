@@ -79,6 +79,8 @@ class Machine:
                     connect=network.connect_timeout,
                     first_byte=network.first_byte_timeout,
                     idle=network.idle_timeout,
+                    tries=network.tries,
+                    longest_wait=network.longest_wait,
                 ),
                 reach=Reach(self.home),
                 notice=self.notice,
@@ -163,9 +165,15 @@ class Machine:
         models = tools = None
         first = next((need.ref for need in needs if need.kind == "model"), LOCAL)
         if any(need.kind in ("model", "tool") for need in needs):
-            from millstream.models.router import Router
+            from millstream.models.router import Router, Rules
 
-            models = Router(self.http, resolver.bind)
+            wanted = self.home.settings.models
+            rules = Rules(
+                reasks=wanted.reasks,
+                continue_on_length=wanted.continue_on_length,
+                check_prompt_tokens=wanted.check_prompt_tokens,
+            )
+            models = Router(self.http, resolver.bind, rules=rules)
         bound: dict[str, str] = {}
         if any(need.kind == "tool" for need in needs):
             bound = await self._substitutes(needs, resolver.bindings)

@@ -149,6 +149,19 @@ MESSAGES = {
         "The folder that models are kept in; empty: models in the data directory.",
         "存放模型的文件夹；留空则用数据目录下的 models。",
     ),
+    "setting.models.reasks": Text(
+        "How often a model is told that its JSON was wrong, before the call fails.",
+        "模型返回的 JSON 有误时，最多重新要求几次。",
+    ),
+    "setting.models.continue_on_length": Text(
+        "How often an answer that ran into the token limit is continued and stitched; 0: it is "
+        'kept as it is, with the finish reason "length".',
+        "回答因长度限制中断时，最多续写并拼接几次；0 表示保留原样，结束原因为 length。",
+    ),
+    "setting.models.check_prompt_tokens": Text(
+        "Treat a prompt that the server did not read whole as an error.",
+        "若服务端没有读完整个提示词，视为错误。",
+    ),
     "setting.network.proxy": Text(
         "The proxy for outbound connections, never used for private addresses; empty: what "
         "HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.",
