@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from millstream.base import Failed, MillstreamError, NotHere, redact
+from millstream.home.credentials import variables
 from millstream.models.http import Refusal, origin_of, shown, words_of_error
 from millstream.models.target import Target
 
@@ -32,7 +33,8 @@ def refused(target: Target, refusal: Refusal) -> MillstreamError:
         "status": refusal.status,
         "message": refusal.message,
         "name": target.server_model,
-        "setting": target.setting or f"providers.{target.provider}.key",
+        "provider": target.provider,
+        "setting": target.setting or variables(target.provider)[0],
     }
     status = refusal.status
     money = status == 402 or _NO_MONEY.search(f"{refusal.code} {refusal.message}")

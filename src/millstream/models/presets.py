@@ -178,7 +178,8 @@ def target(
     try:
         own = options.pop("quirks", {})
         quirks = msgspec.convert(msgspec.to_builtins(quirks) | own, Quirks)
-        images = msgspec.convert(options.pop("images", takes_images(name)), bool)
+        images = options.pop("images", takes_images(name))
+        images = msgspec.convert(images, bool, strict=False)
     except (msgspec.ValidationError, TypeError) as error:
         raise BadInput("models.bad-option", provider=provider, problem=str(error)) from None
     if protocol == "azure" and (version := environ.get("OPENAI_API_VERSION")):

@@ -24,6 +24,7 @@ MAX_TOKENS = (
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "max_new_tokens",
     "max_tokens_to_sample",
     "num_predict",
 )

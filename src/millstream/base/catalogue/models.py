@@ -113,15 +113,16 @@ MESSAGES = {
     "key-missing": Text(
         "{model} needs a key, and none is set ({server} says {status}: {message})",
         "{model} 需要密钥，但尚未设置（{server} 返回 {status}：{message}）",
-        "Set {setting} in the environment or in the settings file.",
-        "请在环境变量或设置文件中设置 {setting}。",
+        "Set {setting} in the environment, or keep the key here: millstream keys set {provider}",
+        "请设置环境变量 {setting}，或在本机保存密钥：millstream keys set {provider}",
     ),
     "key-wrong": Text(
         "{server} does not accept the key for {model} ({status}): {message}",
         "{server} 不接受 {model} 的密钥（{status}）：{message}",
-        "Check the key in {setting}: is it for this provider, still valid, and allowed to use "
-        "this model?",
-        "请检查 {setting} 中的密钥：是否属于该服务商、是否有效、是否有权使用该模型。",
+        "See where the key comes from with `millstream keys list`, and set the right one: in "
+        "{setting}, or with `millstream keys set {provider}`",
+        "用 `millstream keys list` 查看密钥来源，并设置正确的密钥：环境变量 {setting}，"
+        "或 `millstream keys set {provider}`",
     ),
     "model-missing": Text(
         "{server} has no model {name!r} ({status}): {message}",
@@ -208,9 +209,9 @@ MESSAGES = {
     "no-address": Text(
         "{provider}/{name} has no address: everybody's {provider} server is somewhere else",
         "{provider}/{name} 没有地址：{provider} 服务的地址因人而异",
-        "Add the server to the settings as an endpoint, with its name and url, or bind the model "
-        "to one that is here: --bind {provider}/{name}=PROVIDER/NAME",
-        "请在设置中把该服务添加为 endpoint（名称与 url），或绑定到本机可用的模型："
+        "Say where the server is: millstream endpoints set {provider} URL; or bind the model to "
+        "one that is here: --bind {provider}/{name}=PROVIDER/NAME",
+        "请指定服务地址：millstream endpoints set {provider} URL；或绑定到本机可用的模型："
         "--bind {provider}/{name}=服务商/名称",
     ),
     "no-azure-address": Text(
@@ -229,9 +230,9 @@ MESSAGES = {
     "too-long-prompt": Text(
         "the prompt has {count} tokens, and {model} has a context of {context}",
         "提示词有 {count} 个 token，而 {model} 的上下文只有 {context}",
-        "Shorten the prompt, or give the model a longer context where it is served "
-        "(endpoints: context).",
-        "请缩短提示词，或在模型服务端加大上下文（endpoints 的 context）。",
+        "Shorten the prompt, or give the model a longer context where it is served; for an "
+        "embedded model that is the setting embedded.context.",
+        "请缩短提示词，或在模型服务端加大上下文；内嵌模型对应设置 embedded.context。",
     ),
     "truncated": Text(
         "{model} read only {seen} tokens of a prompt of {expected} or more: its server cut the "
