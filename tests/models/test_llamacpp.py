@@ -41,7 +41,11 @@ def english() -> None:
 
 
 @pytest.fixture(scope="module")
-def address(packaged_model: Path) -> Iterator[str]:
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    try:
+        packaged_model: Path = request.getfixturevalue("packaged_model")
+    except pytest.FixtureLookupError:
+        pytest.skip("the packaged model is not here")
     pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(packaged_model)],
@@ -125,6 +129,7 @@ async def test_json_by_grammar(http: Http, target: Target) -> None:
     assert set(end.structured) == {"city", "big"}
 
 
+@pytest.mark.slow
 async def test_the_token_limit_is_what_is_left(http: Http, target: Target) -> None:
     _, end = await call(http, target, request("Tell a long story. " * 60, params={}))
     assert end.usage.prompt_tokens + end.usage.completion_tokens <= 512
