@@ -18,12 +18,13 @@ from aiohttp import web
 
 from models.loopback import Loopback, Seen, reply
 
-_TOKEN = re.compile(r"[一-鿿]|\w+|[^\w\s]")
+_CJK = "[぀-ヿ㐀-鿿가-힯豈-﫿]"
+_TOKEN = re.compile(rf"{_CJK}|(?:(?!{_CJK})\w)+|[^\w\s]")
 NUM_KEEP = 4
 
 
 def tokens(text: str) -> int:
-    """What this server's tokenizer makes of a text: a token a word, Han character or sign."""
+    """What this server's tokenizer makes of a text: a token a word, sign or CJK character."""
     return len(_TOKEN.findall(text))
 
 

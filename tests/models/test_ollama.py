@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from millstream.base import Failed, MillstreamError, NotHere, Secret, set_language
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
-from millstream.models import ollama
+from millstream.models import ollama, ollama_context
 from millstream.models.http import Http, Patience
 from millstream.models.target import Quirks, Target
 from millstream.values import File
@@ -410,10 +410,11 @@ async def test_a_cached_prompt_is_no_clipped_one(http: Http, era: str) -> None:
 
 
 @given(text=st.text(), n=st.integers(1, 40))
-def test_a_prompt_that_was_read_whole_is_never_called_clipped(text: str, n: int) -> None:
-    """Whatever the text: the least that a prompt may have is no more than what it has."""
-    size = ollama._Size.of({"messages": [{"role": "user", "content": text * n}]})
-    assert size.least <= max(tokens(text * n), 1)
+def test_the_size_of_any_prompt_is_bounded_by_what_it_is(text: str, n: int) -> None:
+    """What is taken for certain is: whole prompts are never called clipped."""
+    size = ollama_context.Size.of(request(text * n))
+    assert size.least <= max(tokens(text * n), 1) <= size.most
+    assert size.least <= size.likely
 
 
 async def test_a_model_elsewhere_has_its_own_context(http: Http) -> None:

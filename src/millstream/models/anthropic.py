@@ -281,9 +281,8 @@ def _closed(schema: Any) -> dict[str, Any]:
     if not out.keys() & {"type", "$ref", "enum", "const", "anyOf", "allOf"}:
         raise _OpenSchema
     if told:
-        out["description"] = " ".join(
-            (*filter(None, [out.get("description")]), f"({'; '.join(told)})")
-        )
+        words = [out["description"]] if isinstance(out.get("description"), str) else []
+        out["description"] = " ".join([*words, f"({'; '.join(told)})"])
     return out
 
 

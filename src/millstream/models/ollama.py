@@ -1,29 +1,27 @@
-"""Ollama through its native API: the answers of its models (the models are in `ollama_models`).
+"""Ollama through its native API: the answers of its models.
 
-The native API, because only there a context length can be asked for. Left alone, Ollama loads a
-model with 2,048 to 262,144 tokens of context depending on its version and the graphics card, and
-cuts a longer prompt without a word. So every call says how much it needs (`num_ctx`), forbids
-cutting (`truncate`, `shift`; servers before 0.13 don't know them), and looks afterwards whether
-the prompt can have been read whole.
+The native API, because only there a context length can be asked for; how much, and whether it was
+enough, is `ollama_context`'s business. Every call forbids the server to cut a prompt (`truncate`)
+or to forget its beginning while it writes (`shift`); servers before 0.13 don't know these fields.
+What models a server has is in `ollama_models`, whose names are offered here too.
 
 Format: docs/api.md and docs/openapi.yaml of ollama/ollama. Streams are JSON, one object a line.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRequest
 from millstream.models import failures, prompt
+from millstream.models import ollama_context as context
 from millstream.models.http import Exchange, Http, Refusal
+from millstream.models.ollama_context import ANSWER_ROOM
 from millstream.models.ollama_models import (
     LoadedModel,
     OllamaDetails,
@@ -56,14 +54,6 @@ __all__ = [
     "version",
 ]
 
-ANSWER_ROOM = 4096
-"""Tokens of context kept free for an answer whose length the file does not bound."""
-
-_LEAST_CONTEXT = 4096
-_IMAGE_TOKENS = 2048  # a generous guess; models differ from 256 to several thousand
-_MESSAGE_TOKENS = 16  # what a template puts around a message
-_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
-
 _INTEGERS = (
     "seed",
     "top_k",
@@ -95,9 +85,9 @@ async def generate(
 ) -> AsyncIterator[ModelChunk | ModelEnd]:
     """Stream one answer (see `Adapter`). Raises Failed with "ollama.clipped" at the end of an
     answer that was given to a part of the prompt only."""
-    known = await _known(http, target)
+    known = await context.known_of(http, target)
     path, body = _body(target, request, known.details)
-    size = _Size.of(body)
+    size = context.Size.of(request)
     watch = Stopwatch()
     exchange, window = await _open(http, target, request, known, size, path, body)
     answer = _Answer(target)
@@ -122,7 +112,15 @@ async def generate(
     if last is None:
         raise failures.cut(target, answer.characters)
     if window is not None:
-        await _check_clipped(http, target, known, size, window, last)
+        await context.check(
+            http,
+            target,
+            known,
+            size,
+            window,
+            last.prompt_eval_count,
+            counts_cached=last.prompt_eval_cached_count is not None,
+        )
     if answer.is_empty:
         raise failures.empty(target)
     usage = watch.usage(last.prompt_eval_count or 0, last.eval_count or 0)
@@ -138,14 +136,14 @@ async def _open(
     http: Http,
     target: Target,
     request: ModelRequest,
-    known: _Known,
-    size: _Size,
+    known: context.Known,
+    size: context.Size,
     path: str,
     body: dict[str, Any],
 ) -> tuple[Exchange, int | None]:
     """The begun answer, and the context that was asked for. A guess at the prompt's tokens that
     turns out too low is corrected here, for a server that refuses what doesn't fit."""
-    window = await _choose_window(http, target, request, known, size)
+    window = await context.choose(http, target, request, known, size)
     while True:
         if window is not None:
             body["options"]["num_ctx"] = window
@@ -163,7 +161,7 @@ async def _open(
         try:
             return await exchange.open(), window
         except Failed as error:
-            larger = _larger(window, target, request, known.details)
+            larger = context.larger(window, target, request, known.details)
             if error.code != "ollama.too-long" or larger is None:
                 raise
             window = larger
@@ -332,160 +330,3 @@ def _refused(target: Target, window: int | None, refusal: Refusal) -> Millstream
 
 def _seconds(*durations: int | None) -> float:
     return sum(max(duration or 0, 0) for duration in durations) / 1e9
-
-
-# --------------------------------------------------------------------------------------- context
-
-
-class _Known:
-    """What has been learnt of a model. window: the context it was last seen loaded with."""
-
-    def __init__(self, details: OllamaDetails) -> None:
-        self.details = details
-        self.window = 0
-
-
-_memory: WeakKeyDictionary[Http, dict[tuple[str, str], _Known]] = WeakKeyDictionary()
-
-
-async def _known(http: Http, target: Target) -> _Known:
-    """What this process knows of a model; asks the server the first time."""
-    memory = _memory.setdefault(http, {})
-    key = (target.base_url, target.server_model)
-    if (known := memory.get(key)) is None:
-        try:
-            details = await show(http, target.base_url, target.server_model, key=target.key)
-        except Failed:
-            return _Known(OllamaDetails())  # it may answer all the same
-        known = memory.setdefault(key, _Known(details))
-    return known
-
-
-class _Size(NamedTuple):
-    """How many tokens a prompt may have: at least, rarely more than likely, never more than most.
-
-    No tokenizer of today joins two words into a token, and hardly one joins more than four Han
-    characters. On the other side, 3 characters a token is little for a language in Latin letters,
-    1.5 tokens are much for another character, and a token has at least one byte.
-    """
-
-    least: int
-    likely: int
-    most: int
-
-    @classmethod
-    def of(cls, body: Mapping[str, Any]) -> _Size:
-        parts: Iterable[Mapping[str, Any]] = body.get("messages") or [body]
-        least = likely = most = 0
-        for part in parts:
-            text = " ".join(part[key] for key in ("content", "system", "prompt") if part.get(key))
-            ascii_ = len(text.encode("ascii", "ignore"))
-            images = _IMAGE_TOKENS * len(part.get("images") or ())
-            least += max(len(text.split()), sum(map(len, _HAN.findall(text))) // 4)
-            likely += ascii_ // 3 + (len(text) - ascii_) * 3 // 2 + _MESSAGE_TOKENS + images
-            most += len(text.encode("utf-8", "replace")) + 4 * (_MESSAGE_TOKENS + images)
-        return cls(least, likely, most)
-
-
-def _limit(target: Target, details: OllamaDetails) -> int | None:
-    """The most context that the model can have here; None if nobody said."""
-    return min(filter(None, (details.context, target.context)), default=None)
-
-
-def _wish(target: Target, request: ModelRequest) -> int | None:
-    """The context length that the binding or the file sets, if one does."""
-    wish = integer(target.options, "num_ctx") or integer(request.params, "num_ctx")
-    return wish if wish and wish > 0 else None
-
-
-async def _choose_window(
-    http: Http, target: Target, request: ModelRequest, known: _Known, size: _Size
-) -> int | None:
-    """The `num_ctx` for a call: enough for prompt and answer, and rather what is loaded already,
-    because any other value makes the server load the model anew. None where the server passes
-    the call on to another one, which has its own context."""
-    details = known.details
-    if details.remote:
-        return None
-    limit = _limit(target, details)
-    wish = _wish(target, request)
-    most = min(filter(None, (wish, limit)), default=None)
-    if most is not None and size.least >= most:
-        raise Failed(
-            "ollama.longer-than-context", model=str(target), least=size.least, num_ctx=most
-        )
-    if wish is not None:
-        return wish
-    need = size.likely + (prompt.max_tokens(request) or ANSWER_ROOM)
-    known.window = known.window or await _loaded_window(http, target) or 0
-    if known.window >= need:
-        return known.window
-    window = max(_LEAST_CONTEXT, details.num_ctx)
-    while window < need:
-        window *= 2
-    return min(window, limit) if limit else window
-
-
-def _larger(
-    window: int | None, target: Target, request: ModelRequest, details: OllamaDetails
-) -> int | None:
-    """The next `num_ctx` to try after one that was too small; None if there is no larger one."""
-    limit = _limit(target, details)
-    if window is None or limit is None or window >= limit or _wish(target, request):
-        return None
-    return min(window * 2, limit)
-
-
-async def _loaded_window(http: Http, target: Target) -> int | None:
-    """The context that the server has loaded the model with; None if it doesn't tell."""
-    with suppress(MillstreamError):
-        for model in await loaded(http, target.base_url, key=target.key):
-            if model.name in (target.server_model, f"{target.server_model}:latest"):
-                return model.context
-    return None
-
-
-async def _check_clipped(
-    http: Http, target: Target, known: _Known, size: _Size, asked: int, last: _Line
-) -> None:
-    """Raise Failed if the model can't have read the whole prompt.
-
-    Only what is certain, or what servers that cut leave behind, counts: a prompt of more words
-    than the context has tokens; as many tokens as the context has, to the one; as many as half of
-    it leaves (`num_keep` of 4, or 5 with a start token, and half of the rest); fewer tokens than
-    the prompt has words. The last two are believed only of a prompt that comes near the context,
-    and the last only of a server that counts tokens which it had in its cache.
-    """
-    window = asked
-    if known.window != asked:
-        window = known.window = await _loaded_window(http, target) or asked
-    count = last.prompt_eval_count
-    clipped = size.least >= window
-    if not clipped and count is not None and size.most >= window:
-        clipped = count == window
-        if not clipped and size.likely >= window * 3 // 4:
-            halves = [window - max((window - keep) // 2, 1) for keep in (4, 5)]
-            clipped = count in halves or (
-                count < size.least and await _counts_cached(http, target, last)
-            )
-    if clipped:
-        raise Failed(
-            "ollama.clipped",
-            model=str(target),
-            num_ctx=window,
-            count="?" if count is None else count,
-            likely=size.likely,
-        )
-
-
-async def _counts_cached(http: Http, target: Target, last: _Line) -> bool:
-    """Whether `prompt_eval_count` includes tokens that were in the server's cache: since 0.3,
-    but for the first of 0.30."""
-    if last.prompt_eval_cached_count is not None:
-        return True
-    with suppress(MillstreamError):
-        found = re.match(r"(\d+)\.(\d+)", await version(http, target.base_url, key=target.key))
-        if found:
-            release = (int(found[1]), int(found[2]))
-            return release >= (0, 3) and release != (0, 30)
-    return False
