@@ -92,6 +92,14 @@ class TestWhoMayBeReached:
         async with serving(hello) as url, Http(offline=True, environ={}) as http:
             assert (await http.request_json("GET", url + "/a"))["path"] == "/a"
 
+    async def test_offline_takes_no_proxy_to_the_outside(self) -> None:
+        async with serving(hello) as proxy, Http(offline=True, proxy=proxy, environ={}) as http:
+            for way in (
+                http.request_json("GET", "http://model.invalid/"),
+                http.fetch("GET", "http://model.invalid/", proxy=proxy),
+            ):
+                assert (await failure(way)).code == "models.offline"
+
     async def test_offline_follows_no_redirect_to_the_outside(self) -> None:
         async def away(request: web.BaseRequest) -> web.Response:
             return web.Response(status=302, headers={"Location": "http://8.8.8.8/"})
@@ -101,7 +109,7 @@ class TestWhoMayBeReached:
         assert error.code == "models.offline"
 
     @pytest.mark.parametrize(
-        "url", ["ftp://h/x", "localhost:11434", "http://", "file:///etc/passwd"]
+        "url", ["ftp://h/x", "localhost:11434", "http://[::1", "http://h:99999/"]
     )
     async def test_what_is_no_address(self, url: str) -> None:
         async with Http(environ={}) as http:

@@ -258,7 +258,10 @@ class Http:
         Raises NotHere when `offline` forbids the host and its address is in the URL; a name is
         judged by what it resolves to, when the connection is made.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise BadInput("models.bad-url", url=url) from None
         host = parts.hostname
         if parts.scheme not in ("http", "https") or not host:
             raise BadInput("models.bad-url", url=_without_secrets(url))
@@ -479,7 +482,7 @@ class Exchange:
                 url,
                 headers=headers,
                 data=body,
-                proxy=self._proxy or proxy,
+                proxy=None if http.offline else self._proxy or proxy,
                 allow_redirects=False,
                 timeout=http.timeout(self._patience),
             )
@@ -554,8 +557,12 @@ class Exchange:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, without user, password, path or query."""
-    parts = urlsplit(url)
+    """Scheme, host and port of a URL, without user, password, path or query; "" for a text that
+    is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
