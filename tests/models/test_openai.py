@@ -588,3 +588,9 @@ class TestCounting:
         _, _, end = await call(http, counts, asked)
         assert await openai.count_tokens(http, counts, asked) == end.usage.prompt_tokens
         assert await openai.count_tokens(http, target(server), asked) is None
+
+    async def test_a_server_that_can_not_count_after_all(
+        self, http: Http, server: OpenAIServer
+    ) -> None:
+        astray = Target("o", "m", "openai", server.url + "/elsewhere", options={"tokenize": True})
+        assert await openai.count_tokens(http, astray, request()) is None

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from millstream.base import BadInput, MillstreamError
+from millstream.base import BadInput, MillstreamError, NotHere
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRequest
 from millstream.models import failures, prompt
 from millstream.models.http import Exchange, Http, Refusal
@@ -414,6 +414,15 @@ async def count_tokens(http: Http, target: Target, request: ModelRequest) -> int
     counts, or where a prompt has images."""
     if not target.options.get("tokenize") or any(message.files for message in request.messages):
         return None
+    try:
+        return await _tokenize(http, target, request)
+    except NotHere as error:
+        if error.code in ("models.no-such-path", "models.model-missing"):
+            return None  # it is some other server after all
+        raise
+
+
+async def _tokenize(http: Http, target: Target, request: ModelRequest) -> int:
     root = target.base_url.rstrip("/").removesuffix("/v1")
     headers, errors = credentials(target), partial(failures.refused, target)
     if _bare_prompt(target, request):

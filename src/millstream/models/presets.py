@@ -28,7 +28,7 @@ class Preset(msgspec.Struct, frozen=True):
     """A provider or a kind of server.
 
     base_url: "" where everybody has an own one. url_variables: environment variables that may
-    hold it. local: it runs on machines of one's own and needs no key.
+    hold it. local: it runs on machines of one's own and needs no key. options: of its targets.
     """
 
     provider: str
@@ -37,6 +37,7 @@ class Preset(msgspec.Struct, frozen=True):
     quirks: Quirks = Quirks(schema="json_object")
     url_variables: tuple[str, ...] = ()
     local: bool = False
+    options: dict[str, Any] = {}
 
 
 _OPEN = Quirks(schema="json_schema", params=None)
@@ -51,10 +52,17 @@ _OPENAI = Quirks(
 
 _PRESETS = (
     # --- on machines of one's own -----------------------------------------------------------
-    Preset("embedded", "", "openai", _SERVED, local=True),
+    Preset("embedded", "", "openai", _SERVED, local=True, options={"tokenize": True}),
     Preset("ollama", "http://localhost:11434", "ollama", Quirks(schema="grammar"), local=True),
     Preset("lmstudio", "http://localhost:1234/v1", "openai", _SERVED, local=True),
-    Preset("llamacpp", "http://localhost:8080/v1", "openai", _SERVED, local=True),
+    Preset(
+        "llamacpp",
+        "http://localhost:8080/v1",
+        "openai",
+        _SERVED,
+        local=True,
+        options={"tokenize": True},
+    ),  # fmt: skip
     Preset("vllm", "http://localhost:8000/v1", "openai", _SERVED, local=True),
     Preset("localai", "http://localhost:8080/v1", "openai", _SERVED, local=True),
     Preset("xinference", "http://localhost:9997/v1", "openai", _SERVED, local=True),
@@ -158,13 +166,13 @@ def target(
     Raises NotHere for a provider of which nothing is known but its name, BadInput for options
     that are not right.
     """
-    options = dict(options or {})
     environ = os.environ if environ is None else environ
     known = preset(provider)
     if known is None:
         known = PRESETS["openai_api_compatible"]
         if not base_url:
             raise NotHere("models.unknown-provider", provider=provider_name(provider), name=name)
+    options = known.options | dict(options or {})
     protocol = protocol or known.protocol
     quirks = known.quirks if protocol == known.protocol else Quirks()
     for variable in known.url_variables:
