@@ -62,7 +62,7 @@ _PRESETS = (
         _SERVED,
         local=True,
         options={"tokenize": True},
-    ),  # fmt: skip
+    ),
     Preset("vllm", "http://localhost:8000/v1", "openai", _SERVED, local=True),
     Preset("localai", "http://localhost:8080/v1", "openai", _SERVED, local=True),
     Preset("xinference", "http://localhost:9997/v1", "openai", _SERVED, local=True),
