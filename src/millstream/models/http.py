@@ -166,7 +166,7 @@ class Http:
         """
         sent = dict(headers) if headers else {}
         if json is not None:
-            data = msgspec.json.encode(json)
+            data = _encoded(json)
             sent.setdefault("Content-Type", "application/json")
         return Exchange(self, method, url, sent, data, errors=errors, redirects=redirects)
 
@@ -764,6 +764,17 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
             return max(0.0, then - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _encoded(value: Any) -> bytes:
+    """A body as JSON. Half of a surrogate pair, left over where somebody cut a text, has no place
+    in UTF-8: a question mark takes it."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        from json import dumps
+
+        return dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _without_secrets(url: str) -> str:

@@ -1,0 +1,120 @@
+"""The same request to every native protocol, through the router, as a run makes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from millstream.base import Secret
+from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
+from millstream.models import presets
+from millstream.models.http import Http, Patience
+from millstream.models.router import Router
+from models import anthropic_server, gemini_server
+from models.loopback import Loopback
+from models.ollama_server import OllamaServer
+
+SMARTRANS = Path(__file__).resolve().parents[3] / "shared" / "apps" / "smartrans.yml"
+SERVERS: dict[str, tuple[type[Loopback], str, str]] = {
+    "ollama": (OllamaServer, "qwen3:8b", "answer_text"),
+    "anthropic": (anthropic_server.AnthropicServer, "claude-sonnet-4-6", "text"),
+    "gemini": (gemini_server.GeminiServer, "gemini-2.5-flash", "text"),
+}
+KEYS = {"anthropic": anthropic_server.KEY, "gemini": gemini_server.KEY}
+
+
+@pytest.fixture(params=SERVERS)
+async def served(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Router, Any, str]]:
+    """A router to a server that speaks the protocol, the server, and its field for the answer."""
+    kind, name, field = SERVERS[request.param]
+    key = KEYS.get(request.param)
+    patience = Patience(tries=1)
+    async with kind() as server, Http(patience=patience, environ={}) as http:
+        target = presets.target(
+            request.param, name, key=key and Secret(key), base_url=server.url, environ={}
+        )
+        yield Router(http, lambda ref: target), server, field
+
+
+async def said(router: Router, request: ModelRequest) -> tuple[str, ModelEnd]:
+    items = [item async for item in router.generate(request)]
+    assert isinstance(items[-1], ModelEnd)
+    return "".join(item.text for item in items if isinstance(item, ModelChunk)), items[-1]
+
+
+def request(text: str = "Who?", **more: Any) -> ModelRequest:
+    return ModelRequest(ModelRef("azure_openai", "gpt-4o"), [Message("user", text)], **more)
+
+
+@pytest.mark.skipif(not SMARTRANS.exists(), reason="../shared/apps is not here")
+async def test_the_prompt_of_smartrans_gets_its_answer(served: tuple[Router, Any, str]) -> None:
+    """A system message only, a temperature, vision on without a file."""
+    router, server, field = served
+    setattr(server, field, ["润色", "后的译文"])
+    graph = yaml.safe_load(SMARTRANS.read_text())["workflow"]["graph"]
+    node = next(node["data"] for node in graph["nodes"] if node["data"]["type"] == "llm")
+    model = node["model"]
+    messages = [Message(part["role"], part["text"]) for part in node["prompt_template"]]
+    text, end = await said(
+        router,
+        ModelRequest(
+            ModelRef(model["provider"], model["name"]),
+            messages,
+            mode=model["mode"],
+            params=model["completion_params"],
+        ),
+    )
+    assert (text, end.finish_reason, end.usage.calls) == ("润色后的译文", "stop", 1)
+
+
+async def test_an_answer_under_a_schema(served: tuple[Router, Any, str]) -> None:
+    router, server, field = served
+    setattr(server, field, ['{"name":', ' "林"}'])
+    name = {"type": "string", "minLength": 1, "maxLength": 9}
+    schema = {"type": "object", "properties": {"name": name}, "required": ["name"]}
+    _, end = await said(router, request(schema=schema))
+    assert end.structured == {"name": "林"}
+    assert end.rung in ("native", "grammar")
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_server(served: tuple[Router, Any, str]) -> None:
+    router, server, field = served
+    setattr(server, field, ["a", "b", "c"])
+    server.hang_after = 4 if isinstance(server, anthropic_server.AnthropicServer) else 1
+    answer = router.generate(request())
+    await anext(answer)
+    await answer.aclose()
+    await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_a_task_that_is_cancelled_lets_go_of_the_server(
+    served: tuple[Router, Any, str],
+) -> None:
+    router, server, _ = served
+    server.hang_after = 0
+    task = asyncio.create_task(said(router, request()))
+    while not any(seen.method == "POST" and "show" not in seen.path for seen in server.requests):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_many_calls_at_once(served: tuple[Router, Any, str]) -> None:
+    router, _, _ = served
+    answers = await asyncio.gather(*(said(router, request(f"Call {i}.")) for i in range(40)))
+    assert {text for text, _ in answers} == {"Hello"}
+
+
+async def test_half_a_character_does_not_stop_a_call(served: tuple[Router, Any, str]) -> None:
+    """A text that somebody cut in the middle of a surrogate pair."""
+    router, server, _ = served
+    text, _ = await said(router, request("Smile \ud83d"))
+    assert text == "Hello"
+    assert "Smile ?" in str(server.requests[-1].body) + str(server.requests[-2:])
