@@ -39,7 +39,16 @@ def home(tmp_path, monkeypatch) -> Home:
     monkeypatch.setattr(discovery, "PORTS", ())
     monkeypatch.setattr(doctor, "PORTS", ())
     monkeypatch.setattr(doctor, "_SERVICE_FILE", Path("/nowhere"))
+    monkeypatch.setattr(doctor, "_sandbox", no_sandbox)
     return Home.open(tmp_path / "home")
+
+
+try_sandbox = doctor._sandbox
+
+
+async def no_sandbox(home: Home) -> list[Item]:
+    """Starting one takes its time; one test does."""
+    return []
 
 
 async def visit(home: Home, **options: Any) -> Report:
@@ -139,6 +148,22 @@ async def test_missing_extras_say_their_command(home, monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     report = await visit(home)
     assert only(report, "no-runtime").fix == 'pip install "millstream[local]"'
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="code is locked in by Linux")
+async def test_code_of_both_languages_is_tried(home, monkeypatch):
+    monkeypatch.setattr(doctor, "_sandbox", try_sandbox)
+    told = of(await visit(home), "sandbox")
+    assert [text for _, text, _ in told] == ["Python runs locked in", "JavaScript runs locked in"]
+    home.settings.set("sandbox.unconfined", "true")
+    told = of(await visit(home), "sandbox")
+    assert told[0] == (
+        "warn",
+        "Python runs with all your rights: the setting sandbox.unconfined says so",
+        "millstream settings unset sandbox.unconfined",
+    )
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert only(await visit(home), "no-javascript").fix == 'pip install "millstream[javascript]"'
 
 
 # ------------------------------------------------------------------------ servers that answer

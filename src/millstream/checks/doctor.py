@@ -228,25 +228,41 @@ async def _import_problem(module: str) -> str:
     return lines[-1] if lines else f"exit {process.returncode}"
 
 
+_SAMPLES = {
+    "python3": "def main():\n    return {'done': 'yes'}",
+    "javascript": "function main() { return {done: 'yes'} }",
+}
+
+
 async def _sandbox(home: Home) -> list[Item]:
+    """Whether code of each language runs, found out by running some."""
+    from millstream.sandbox.host import LocalSandbox
+
     try:
-        from millstream.sandbox import ready
-    except ImportError:
+        unconfined = home.settings.sandbox.unconfined
+    except MillstreamError:  # told by _home
         return []
     items = []
-    for language, extra in (("python3", ""), ("javascript", "quickjs")):
-        if extra and not find_spec(extra):
-            items.append(Item("sandbox", "warn", "doctor.no-javascript"))
-            continue
-        try:
-            unconfined = home.settings.sandbox.unconfined
-            ready(language, unconfined=unconfined)
-        except MillstreamError as error:
-            items.append(_problem("sandbox", error, "warn"))
-            continue
-        values = {"language": {"python3": "Python"}.get(language, "JavaScript")}
-        code = "doctor.sandbox-open" if unconfined else "doctor.sandbox"
-        items.append(Item("sandbox", "warn" if unconfined else "ok", code, values))
+    sandbox = LocalSandbox(unconfined=unconfined)
+    try:
+        for language, code in _SAMPLES.items():
+            started = time.monotonic()
+            if language == "javascript" and not find_spec("quickjs"):
+                items.append(Item("sandbox", "warn", "doctor.no-javascript"))
+                continue
+            try:
+                sandbox.ready(language)
+                if not unconfined:
+                    await sandbox.run_code(language, code, {})
+            except MillstreamError as error:
+                items.append(_problem("sandbox", error, "warn"))
+                continue
+            values = {"language": "Python" if language == "python3" else "JavaScript"}
+            message = "doctor.sandbox-open" if unconfined else "doctor.sandbox"
+            verdict: Verdict = "warn" if unconfined else "ok"
+            items.append(Item("sandbox", verdict, message, values, _since(started)))
+    finally:
+        await sandbox.close()
     return items
 
 
