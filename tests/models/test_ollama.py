@@ -441,7 +441,7 @@ async def test_a_model_that_is_not_there_says_how_to_get_it(http: Http) -> None:
     assert isinstance(error, NotHere)
     assert str(error) == f"Ollama at {server.url} has no model 'llama3:70b'"
     assert error.next_step == (
-        "Fetch it: ollama pull llama3:70b (or: millstream models pull llama3:70b); "
+        "Fetch it: ollama pull llama3:70b (or: millstream models pull ollama:llama3:70b); "
         "what is there already: millstream models"
     )
     set_language("zh")

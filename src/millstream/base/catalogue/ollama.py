@@ -4,9 +4,9 @@ MESSAGES = {
     "no-model": Text(
         "Ollama at {server} has no model {name!r}",
         "{server} 上的 Ollama 没有模型 {name!r}",
-        "Fetch it: ollama pull {name} (or: millstream models pull {name}); "
+        "Fetch it: ollama pull {name} (or: millstream models pull ollama:{name}); "
         "what is there already: millstream models",
-        "获取该模型：ollama pull {name}（或 millstream models pull {name}）；"
+        "获取该模型：ollama pull {name}（或 millstream models pull ollama:{name}）；"
         "查看已有模型：millstream models",
     ),
     "clipped": Text(
