@@ -269,6 +269,41 @@ def test_a_container_without_a_way_out_is_told_the_option_that_makes_one(world):
     assert "--add-host=host.docker.internal:host-gateway" in item["fix"]
 
 
+APP = """
+app: {name: greet, mode: workflow}
+kind: app
+version: 0.3.0
+workflow:
+  graph:
+    nodes:
+    - {id: a, data: {type: start, title: Start, variables: []}}
+    - id: b
+      data:
+        type: llm
+        title: Ask
+        model: {provider: langgenius/ollama/ollama, name: "qwen3:8b", mode: chat}
+        prompt_template: [{role: user, text: Say hello}]
+    - id: c
+      data: {type: end, title: End, outputs: [{variable: text, value_selector: [b, text]}]}
+    edges:
+    - {id: ab, source: a, target: b}
+    - {id: bc, source: b, target: c}
+"""
+
+
+def test_an_app_runs_in_the_container_on_the_model_of_the_host(world, tmp_path):
+    (tmp_path / "app.yml").write_text(APP)
+    script = (
+        "import millstream\n"
+        f"result = millstream.load({str(tmp_path / 'app.yml')!r}).run()\n"
+        "print(json.dumps([result.status, result.outputs]))"
+    )
+    with world.serving("0.0.0.0"):
+        for environ in ({}, {"HTTP_PROXY": "http://127.0.0.1:9"}):
+            found = world.run("container", script, container="docker", **environ)
+            assert found == ["succeeded", {"text": "Hello from the host"}]
+
+
 def test_nobody_serves_anywhere(world):
     [item] = world.doctor("host")
     assert item["verdict"] == "warn"
