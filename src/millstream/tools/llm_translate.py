@@ -99,7 +99,8 @@ class LlmTranslate:
         return "".join(out), usage
 
     async def _ask(self, text: str, language: Language) -> tuple[str | None, Usage]:
-        """The translation; None if the model ran away (a broken-off call has no usage)."""
+        """The translation; None if the model ran away (a broken-off call has no usage) or said
+        nothing."""
         request = ModelRequest(self._model, prompt(text, language), params={"temperature": 0})
         answer = ""
         async with aclosing(self._models.generate(request)) as items:  # type: ignore[type-var]
@@ -113,8 +114,8 @@ class LlmTranslate:
                     return None, item.usage
                 if item.replaces is not None:
                     answer = item.replaces
-                return self._some(clean(answer, text), item), item.usage
-        raise Failed("tools.translation-empty", model=str(self._model), error_type=_TYPE)
+                return clean(answer, text) or None, item.usage
+        return None, Usage()
 
     async def _ask_bounded(self, text: str, language: Language) -> tuple[str, Usage]:
         request = ModelRequest(
@@ -130,19 +131,17 @@ class LlmTranslate:
                 "additionalProperties": False,
             },
         )
+        model = str(self._model)
         async with aclosing(self._models.generate(request)) as items:  # type: ignore[type-var]
             async for item in items:
-                if isinstance(item, ModelEnd):
-                    found = item.structured
-                    answer = found.get("translation") if isinstance(found, dict) else None
-                    return self._some(str(answer or "").strip(), item), item.usage
-        raise Failed("tools.translation-empty", model=str(self._model), error_type=_TYPE)
-
-    def _some(self, answer: str, end: ModelEnd) -> str:
-        if not answer:
-            model = end.model or str(self._model)
-            raise Failed("tools.translation-empty", model=model, error_type=_TYPE)
-        return answer
+                if not isinstance(item, ModelEnd):
+                    continue
+                model = item.model or model
+                found = item.structured
+                answer = found.get("translation") if isinstance(found, dict) else None
+                if isinstance(answer, str) and answer.strip():
+                    return answer.strip(), item.usage
+        raise Failed("tools.translation-empty", model=model, error_type=_TYPE)
 
 
 def prompt(text: str, language: Language, *, json: bool = False) -> list[Message]:
