@@ -251,5 +251,8 @@ def test_any_file_is_bindings_or_one_clear_error(home, rules, kind):
     found = home.bindings()
     try:
         _ = found.notices, found.rules(), found.for_model("a", "b"), found.for_tool("a", "b/a")
+        found.set("models", "a/b", "local")
+        assert found.for_model("a", "b").target == "local"
+        assert found.unset("models", "a/b") is True
     except MillstreamError as error:
         readable(error)

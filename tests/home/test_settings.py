@@ -109,6 +109,13 @@ def test_a_misspelt_setting_says_what_was_meant(home):
         home.settings.get("frobnicate")
 
 
+def test_a_wrong_value_in_the_file_can_be_put_right_by_setting_it(home):
+    home.path.mkdir()
+    home.settings.path.write_text("[network]\noffline = 'perhaps'\n")
+    home.settings.set("network.offline", "true")
+    assert Home.open(home.path).settings.network.offline is True
+
+
 def write(home: Home, text: str) -> Home:
     home.path.mkdir(exist_ok=True)
     home.settings.path.write_text(text)
@@ -261,3 +268,13 @@ def test_any_toml_is_settings_or_one_clear_error(home, data):
         _ = fresh.values, fresh.notices
     except MillstreamError as error:
         readable(error)
+    for change in (
+        lambda: fresh.set("network.offline", "yes"),
+        lambda: fresh.unset("limits.max_steps"),
+        lambda: fresh.add_endpoint(Endpoint("box", "http://x")),
+        lambda: fresh.remove_endpoint("box"),
+    ):
+        try:
+            change()
+        except MillstreamError as error:
+            readable(error)

@@ -124,11 +124,11 @@ class Bindings:
     def unset(self, kind: Kind, pattern: str, *, beside_app: bool = False) -> bool:
         """Forget a rule; False if the file had none for this pattern."""
         path = self._file(beside_app)
-        table = toml.read(path).data.get("bind", {}).get(kind, {})
-        same = [key for key in table if _canonical(key) == _canonical(pattern)]
-        if same:
+        wanted = kind, _canonical(pattern)
+        there = any((rule.kind, _canonical(rule.pattern)) == wanted for rule in self._read(path))
+        if there:
             self._change(path, kind, pattern, None)
-        return bool(same)
+        return there
 
     @cached_property
     def _layers(self) -> list[list[Binding]]:
@@ -191,6 +191,7 @@ class Bindings:
                 rules[same[0] if same else pattern] = target
 
         with self._home.writing():
+            self._read(path)  # what is wrong in it is told before anything is changed
             text = toml.changed(toml.read(path), change)
             files.write(path, text.encode())
         self.__dict__.pop("_layers", None)

@@ -296,7 +296,12 @@ class Settings:
 
     def _change(self, change: Callable[[TOMLDocument], None]) -> None:
         with self._home.writing():
-            text = toml.changed(toml.read(self.path), change)
+            table = toml.read(self.path)
+            try:
+                text = toml.changed(table, change)
+            except (AttributeError, TypeError):  # a section that is none
+                _checked(table)
+                raise
             _checked(toml.parse(self.path, text))
             files.write(self.path, text.encode(), mode=0o600)
         for cached in ("values", "notices", "_file"):
