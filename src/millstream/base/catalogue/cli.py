@@ -1,0 +1,635 @@
+"""The command line: help, questions, lines beside a run, and errors of the words themselves."""
+
+from millstream.base.messages import Text
+
+MESSAGES = {
+    # ------------------------------------------------------------------------------- the program
+    "millstream": Text(
+        "Run Dify app files, unchanged, on the models that this machine has.",
+        "在本机的模型上直接运行 Dify 应用文件，无需改动。",
+    ),
+    "millstream.examples": Text(
+        "# run an app, with everything local\n"
+        'millstream run app.yml --local question="Why is the sky blue?"\n'
+        "# what an app needs, and whether it is here\n"
+        "millstream check app.yml\n"
+        "# what is wrong with this machine\n"
+        "millstream doctor",
+        "# 运行应用，全部使用本地资源\n"
+        'millstream run app.yml --local question="天空为什么是蓝色的？"\n'
+        "# 应用需要什么，本机是否具备\n"
+        "millstream check app.yml\n"
+        "# 检查本机环境\n"
+        "millstream doctor",
+    ),
+    "usage": Text("Usage:", "用法："),
+    "group-arguments": Text("Arguments", "参数"),
+    "group-options": Text("Options", "选项"),
+    "group-commands": Text("Commands", "命令"),
+    "group-everywhere": Text("Options of every command", "通用选项"),
+    "group-examples": Text("Examples", "示例"),
+    "everywhere.help": Text("Show this help.", "显示此帮助。"),
+    "everywhere.version": Text("Show the version.", "显示版本号。"),
+    "everywhere.quiet": Text(
+        "No progress; only results, substitutes and errors.",
+        "不显示进度；只输出结果、替代说明和错误。",
+    ),
+    "everywhere.lang": Text(
+        "Language of all messages (else MILLSTREAM_LANG, then LANG).",
+        "消息语言（默认依次取 MILLSTREAM_LANG、LANG）。",
+    ),
+    "everywhere.color": Text("Colours, even into a pipe.", "始终使用颜色，写入管道时也不例外。"),
+    "everywhere.no-color": Text(
+        "No colours (as with the variable NO_COLOR).", "不使用颜色（等同于设置 NO_COLOR）。"
+    ),
+    "everywhere.home": Text(
+        "Data directory with settings, keys and models (else MILLSTREAM_HOME).",
+        "存放设置、密钥和模型的数据目录（默认取 MILLSTREAM_HOME）。",
+    ),
+    "bindings.model": Text(
+        "Use this model for every model of the file, such as ollama/qwen3:8b.",
+        "文件中的所有模型都改用此模型，例如 ollama/qwen3:8b。",
+    ),
+    "bindings.bind": Text(
+        "Use B for the model or tool A, such as azure_openai/gpt-4o=ollama/qwen3:8b; "
+        "may be repeated.",
+        "用 B 代替模型或工具 A，例如 azure_openai/gpt-4o=ollama/qwen3:8b；可重复使用。",
+    ),
+    "bindings.local": Text(
+        "Everything on this machine: the local default for every model, and a local substitute "
+        "for each online tool that has one and cannot be reached.",
+        "全部使用本机资源：所有模型使用本地默认模型；无法访问的在线工具若有本地替代则使用替代。",
+    ),
+    "bindings.yes": Text(
+        "Answer every question with its first choice.", "所有提问都采用第一个选项。"
+    ),
+    "bindings.offline": Text(
+        "Reach nothing outside this machine and its private network.",
+        "不访问本机及其私有网络之外的任何地址。",
+    ),
+    # -------------------------------------------------------------------------------------- words
+    "error": Text("Error:", "错误："),
+    "warning": Text("Warning:", "警告："),
+    "at": Text("at {place}", "位置：{place}"),
+    "yes": Text("yes", "是"),
+    "no": Text("no", "否"),
+    "stdin": Text("<standard input>", "<标准输入>"),
+    "interrupted": Text("interrupted", "已中断"),
+    # ----------------------------------------------------- errors of the command line itself
+    "no-command-given": Text(
+        "no command was given",
+        "没有给出命令",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "no-command": Text(
+        "there is no command {given!r}",
+        "没有命令 {given!r}",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "no-command-near": Text(
+        "there is no command {given!r}",
+        "没有命令 {given!r}",
+        "Did you mean `{program} {near}`?",
+        "您是否想用 `{program} {near}`？",
+    ),
+    "file-without-command": Text(
+        "{file!r} is a file, not a command",
+        "{file!r} 是文件，不是命令",
+        "Run it with `millstream run {file}`.",
+        "请用 `millstream run {file}` 运行它。",
+    ),
+    "missing-argument": Text(
+        "something is missing: {what}",
+        "缺少参数：{what}",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "missing-value": Text(
+        "{what} needs a value",
+        "{what} 需要一个值",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "wrong-value": Text(
+        "{what} cannot be {given!r}",
+        "{what} 不能是 {given!r}",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "not-one-of": Text(
+        "{what} cannot be {given!r}",
+        "{what} 不能是 {given!r}",
+        "It is one of: {known}.",
+        "可选值：{known}。",
+    ),
+    "takes-no-value": Text(
+        "{what} takes no value",
+        "{what} 不接受值",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "not-together": Text(
+        "{what} and {other} exclude each other",
+        "{what} 与 {other} 不能同时使用",
+        "Leave one of them out.",
+        "请去掉其中一个。",
+    ),
+    "no-option": Text(
+        "{program} has no option {given}",
+        "{program} 没有选项 {given}",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "no-option-near": Text(
+        "{program} has no option {given}",
+        "{program} 没有选项 {given}",
+        "Did you mean {near}?",
+        "您是否想用 {near}？",
+    ),
+    "too-many": Text(
+        "{given!r} is one argument too many",
+        "多余的参数 {given!r}",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "wrong-arguments": Text(
+        "this command line is not understood: {problem}",
+        "无法理解该命令行：{problem}",
+        "See `{program} --help`.",
+        "请查看 `{program} --help`。",
+    ),
+    "cannot-read": Text(
+        "the file {path!r} cannot be read: {reason}",
+        "无法读取文件 {path!r}：{reason}",
+        "Check the path and its permissions.",
+        "请检查路径及其权限。",
+    ),
+    "not-utf-8": Text(
+        "this is not UTF-8 text (byte {offset})",
+        "内容不是 UTF-8 文本（第 {offset} 字节）",
+        "Convert it to UTF-8 first.",
+        "请先转换为 UTF-8。",
+    ),
+    "reading": Text("reading {file}", "正在读取 {file}"),
+    # ---------------------------------------------------------------------------------------- run
+    "run": Text("Run an app and print its outputs.", "运行应用并打印输出。"),
+    "run.file": Text("The app file; - for standard input.", "应用文件；- 表示标准输入。"),
+    "run.inputs": Text(
+        "Inputs of the app. name=@FILE is the text in a file, or the file itself where the app "
+        "asks for one; name=@@… is a text that begins with @.",
+        "应用的输入。name=@文件 表示文件中的文本，若应用要求文件则为文件本身；"
+        "name=@@… 表示以 @ 开头的文本。",
+    ),
+    "run.input": Text(
+        "A JSON object with inputs; - for standard input. name=value goes before it.",
+        "含有输入的 JSON 对象文件；- 表示标准输入。name=value 优先于它。",
+    ),
+    "run.query": Text("What you say to a chat app.", "对对话应用说的话。"),
+    "run.limits": Text(
+        "Limits of the run: those that Dify documents, or none (else the settings limits.*).",
+        "运行限制：采用 Dify 文档中的限制，或不限制（默认取设置 limits.*）。",
+    ),
+    "run.output": Text("Print this output only.", "只打印此输出。"),
+    "run.json": Text(
+        "Print one JSON result: status, outputs, error, substitutes, nodes, usage.",
+        "打印一个 JSON 结果：状态、输出、错误、替代、节点、用量。",
+    ),
+    "run.events": Text(
+        "Print every event of the run as a line of JSON.", "将运行的每个事件打印为一行 JSON。"
+    ),
+    "run.no-stream": Text(
+        "Print texts when the run has ended, not as they come.",
+        "运行结束后再打印文本，不做流式输出。",
+    ),
+    "run.examples": Text(
+        "# what a file names, done by what this machine has\n"
+        'millstream run translate.yml --local text2translate="Good morning"\n'
+        "# a text from a pipe, the result into a file\n"
+        "cat notes.txt | millstream run summary.yml > summary.md\n"
+        "# one output of several; an input from a file\n"
+        "millstream run report.yml data=@sales.csv --output article\n"
+        "# a chat app\n"
+        'millstream run bot.yml --query "Where is my parcel?"\n'
+        "# for programs\n"
+        "millstream run app.yml --input inputs.json --json | jq .outputs",
+        "# 文件指定的模型改用本机资源\n"
+        'millstream run translate.yml --local text2translate="Good morning"\n'
+        "# 从管道读取文本，结果写入文件\n"
+        "cat notes.txt | millstream run summary.yml > summary.md\n"
+        "# 只取一个输出；输入来自文件\n"
+        "millstream run report.yml data=@sales.csv --output article\n"
+        "# 对话应用\n"
+        'millstream run bot.yml --query "我的包裹在哪里？"\n'
+        "# 供程序使用\n"
+        "millstream run app.yml --input inputs.json --json | jq .outputs",
+    ),
+    "input-form": Text(
+        "{given!r} is not of the form name=value",
+        "{given!r} 不是 name=value 的形式",
+        'Put texts with spaces in quotes: name="two words".',
+        '含空格的文本请加引号：name="两个 词"。',
+    ),
+    "input-twice": Text(
+        "the input {name!r} is given twice",
+        "输入 {name!r} 给出了两次",
+        "Leave one of them out.",
+        "请去掉其中一个。",
+    ),
+    "input-none": Text(
+        "the app asks for nothing, so there is no input {name!r}",
+        "该应用不需要输入，因此没有输入 {name!r}",
+        "Leave it out. `millstream inputs FILE` shows what an app asks for.",
+        "请去掉它。用 `millstream inputs 文件` 可查看应用需要的输入。",
+    ),
+    "input-unknown": Text(
+        "the app has no input {name!r}",
+        "该应用没有输入 {name!r}",
+        "It asks for: {known}. See `millstream inputs {file}`.",
+        "它需要：{known}。详见 `millstream inputs {file}`。",
+    ),
+    "input-unknown-near": Text(
+        "the app has no input {name!r}",
+        "该应用没有输入 {name!r}",
+        "Did you mean {near}? See `millstream inputs {file}`.",
+        "您是否想用 {near}？详见 `millstream inputs {file}`。",
+    ),
+    "input-not-json": Text(
+        "the inputs are not JSON: {problem}",
+        "输入不是有效的 JSON：{problem}",
+        'Write an object such as {{"name": "value"}}.',
+        '请写成对象，例如 {{"name": "value"}}。',
+    ),
+    "input-not-object": Text(
+        "the inputs are not a JSON object",
+        "输入不是 JSON 对象",
+        'Write an object such as {{"name": "value"}}.',
+        '请写成对象，例如 {{"name": "value"}}。',
+    ),
+    "ask-again": Text(
+        "{name} is required",
+        "{name} 是必填项",
+        "Type something, or end with Ctrl-D.",
+        "请输入内容，或按 Ctrl-D 结束。",
+    ),
+    "ask-query": Text("What do you say to the app?", "您要对应用说什么？"),
+    "ask-select": Text("Choose:", "请选择："),
+    "ask-paragraph": Text("an empty line ends it", "以空行结束"),
+    "ask-number": Text("a number", "数字"),
+    "ask-checkbox": Text("yes or no", "yes 或 no"),
+    "ask-json_object": Text("a JSON object", "JSON 对象"),
+    "ask-file": Text("a path or an address", "路径或网址"),
+    "ask-file-list": Text("paths, with spaces between", "多个路径，以空格分隔"),
+    "which": Text("1–{count} [1]:", "1–{count} [1]："),
+    "not-a-choice": Text(
+        "{answer!r} is none of them; type a number from 1 to {count}",
+        "{answer!r} 不在选项中；请输入 1 到 {count} 之间的数字",
+    ),
+    "substitute": Text("{wanted} → {used} ({why})", "{wanted} → {used}（{why}）"),
+    "retry": Text("{title}: trying again after: {problem}", "{title}：重试，原因：{problem}"),
+    "text-replaced": Text(
+        "(that was not the answer yet; it comes again)", "（以上不是最终回答，重新输出）"
+    ),
+    "items": Text("{count} items", "{count} 项"),
+    "reused": Text("kept from before", "沿用之前的结果"),
+    "tokens": Text("{count} tokens", "{count} tokens"),
+    "speed": Text("{speed} tokens/s", "{speed} tokens/秒"),
+    "pieces": Text("{count} pieces", "{count} 段"),
+    "thinking": Text("thinking, {count} pieces", "思考中，{count} 段"),
+    "more": Text("and {count} more", "另有 {count} 个"),
+    "run-succeeded": Text("done", "完成"),
+    "run-partial-succeeded": Text(
+        "done, with failures that the app took care of", "完成，其中的失败已由应用处理"
+    ),
+    "run-failed": Text("failed", "失败"),
+    "run-stopped": Text("stopped", "已停止"),
+    "partial": Text("{title} had said:", "{title} 已生成的内容："),
+    "no-outputs": Text("the app has no outputs", "该应用没有输出"),
+    "no-output": Text(
+        "the run has no output {name!r}",
+        "本次运行没有输出 {name!r}",
+        "It has: {known}.",
+        "现有输出：{known}。",
+    ),
+    # -------------------------------------------------------------------------------------- check
+    "check": Text(
+        "Say for each node whether it runs here, and what it needs.",
+        "逐个节点检查能否在本机运行，以及还需要什么。",
+    ),
+    "check.files": Text(
+        "App files and folders with app files; - for standard input.",
+        "应用文件，或含有应用文件的文件夹；- 表示标准输入。",
+    ),
+    "check.verbose": Text(
+        "Every node, also when there are many files.", "文件较多时也列出每个节点。"
+    ),
+    "check.json": Text(
+        "Print the report of each file as a line of JSON.", "将每个文件的报告打印为一行 JSON。"
+    ),
+    "check.examples": Text(
+        "millstream check app.yml\n"
+        "# with the substitutes that a run would take\n"
+        "millstream check app.yml --local\n"
+        "# a folder; only what cannot run\n"
+        "millstream check apps/ --json | jq 'select(.verdict != \"as-is\") | .file'",
+        "millstream check app.yml\n"
+        "# 采用与运行时相同的替代\n"
+        "millstream check app.yml --local\n"
+        "# 检查文件夹，只看不能直接运行的\n"
+        "millstream check apps/ --json | jq 'select(.verdict != \"as-is\") | .file'",
+    ),
+    "check.as-is": Text("runs as it is", "可直接运行"),
+    "check.substitute": Text("runs with a substitute", "使用替代运行"),
+    "check.needs-you": Text("needs you", "需要您处理"),
+    "check.unreadable": Text("unreadable", "无法读取"),
+    "check.unreached": Text("never reached", "不会被执行到"),
+    "check.files-checked": Text("{count} files", "{count} 个文件"),
+    "no-app-files": Text(
+        "there is no app file in {folder!r}",
+        "{folder!r} 中没有应用文件",
+        "App files end in {endings}.",
+        "应用文件的扩展名为 {endings}。",
+    ),
+    # ------------------------------------------------------------------------------------- inputs
+    "inputs": Text("Show what an app asks for.", "显示应用需要的输入。"),
+    "inputs.file": Text("The app file; - for standard input.", "应用文件；- 表示标准输入。"),
+    "inputs.json": Text("Print it as JSON.", "以 JSON 打印。"),
+    "inputs.names": Text("Print the names only, one a line.", "只打印名称，每行一个。"),
+    "inputs.none": Text("the app asks for nothing", "该应用不需要任何输入"),
+    "inputs.head-name": Text("Input", "输入"),
+    "inputs.head-type": Text("Type", "类型"),
+    "inputs.head-needed": Text("Required", "必填"),
+    "inputs.head-about": Text("About", "说明"),
+    "inputs.at-most": Text("at most {count}", "最多 {count}"),
+    "inputs.default": Text("default {value}", "默认 {value}"),
+    # --------------------------------------------------------------------------------------- show
+    "show": Text("Draw an app, in the terminal or as SVG.", "在终端中绘制应用，或输出为 SVG。"),
+    "show.file": Text("The app file; - for standard input.", "应用文件；- 表示标准输入。"),
+    "show.svg": Text("As an SVG picture.", "输出为 SVG 图片。"),
+    "show.output": Text(
+        "Write into a file; one that ends in .svg is a picture.",
+        "写入文件；扩展名为 .svg 时输出图片。",
+    ),
+    "show.check": Text(
+        "With the verdicts of `millstream check` on the nodes.",
+        "在节点上标出 `millstream check` 的结论。",
+    ),
+    "show.examples": Text(
+        "millstream show app.yml\nmillstream show app.yml -o app.svg --local",
+        "millstream show app.yml\nmillstream show app.yml -o app.svg --local",
+    ),
+    "show.nodes": Text("{count} nodes", "{count} 个节点"),
+    "show.nothing": Text(
+        "an app of the mode {mode} has no drawing", "模式为 {mode} 的应用没有流程图"
+    ),
+    "show.if": Text("if", "如果"),
+    "show.elif": Text("else if", "否则如果"),
+    "show.else": Text("else", "否则"),
+    "show.on-error": Text("on error", "出错时"),
+    "show.back-to": Text("back to {node}", "回到 {node}"),
+    "show.parallel": Text("{count} at once", "并行 {count} 项"),
+    "show.rounds": Text("up to {count} rounds", "最多 {count} 轮"),
+    "show.datasets": Text("{count} knowledge bases", "{count} 个知识库"),
+    # ------------------------------------------------------------------------------------- export
+    "export": Text(
+        "Write an app file back: the same data, in the one order.",
+        "重新写出应用文件：数据不变，顺序统一。",
+    ),
+    "export.file": Text("The app file; - for standard input.", "应用文件；- 表示标准输入。"),
+    "export.output": Text("Write here instead of standard output.", "写入此文件而不是标准输出。"),
+    "export.examples": Text(
+        "millstream export app.json -o app.yml",
+        "millstream export app.json -o app.yml",
+    ),
+    # ------------------------------------------------------------------------------------- models
+    "models": Text(
+        "List the models that this machine has; get, show, remove, try them.",
+        "列出本机的模型；下载、查看、删除、试用模型。",
+    ),
+    "models-list": Text("List them.", "列出模型。"),
+    "models-list.json": Text("Print them as JSON.", "以 JSON 打印。"),
+    "models.head-name": Text("Model", "模型"),
+    "models.head-size": Text("Size", "大小"),
+    "models.head-quantization": Text("Quantization", "量化"),
+    "models.head-context": Text("Context", "上下文"),
+    "models.head-licence": Text("Licence", "许可证"),
+    "models.head-where": Text("Where", "位置"),
+    "models.none": Text(
+        "this machine has no model yet; get one with `millstream models pull`",
+        "本机还没有模型；用 `millstream models pull` 下载",
+    ),
+    # ------------------------------------------------------------------------------------- doctor
+    "doctor": Text(
+        "Say what was looked for on this machine, what answered, and what mends the rest.",
+        "检查本机环境：查找了什么、什么有响应、其余如何修复。",
+    ),
+    "doctor.online": Text(
+        "Ask the internet too: model hub, package index, endpoints.",
+        "同时检查互联网：模型仓库、软件包索引、接口地址。",
+    ),
+    "doctor.verbose": Text("Every address that was tried.", "列出尝试过的每个地址。"),
+    "doctor.json": Text("Print the report as JSON.", "以 JSON 打印报告。"),
+    "doctor.looking": Text("looking around …", "正在检查……"),
+    "doctor.home": Text("Data directory", "数据目录"),
+    "doctor.python": Text("Python", "Python"),
+    "doctor.sandbox": Text("Sandbox for code nodes", "代码节点沙箱"),
+    "doctor.servers": Text("Model servers", "模型服务"),
+    "doctor.models": Text("Models kept here", "本机保存的模型"),
+    "doctor.network": Text("Network and clock", "网络与时钟"),
+    "doctor.internet": Text("Internet", "互联网"),
+    "doctor.tried": Text("Addresses tried", "尝试过的地址"),
+    "doctor.head-url": Text("Address", "地址"),
+    "doctor.head-outcome": Text("Outcome", "结果"),
+    "doctor.head-detail": Text("Detail", "详情"),
+    "doctor.ok": Text("everything that was looked at works", "所检查的各项均正常"),
+    "doctor.warn": Text(
+        "it works; what is marked ! is odd or missing", "可以使用；标有 ! 的项目异常或缺失"
+    ),
+    "doctor.fail": Text("what is marked ✗ does not work", "标有 ✗ 的项目无法使用"),
+    # --------------------------------------------------------------------------------------- bind
+    "bind": Text(
+        "List and keep bindings: what stands in for what app files name.",
+        "查看和保存绑定：用什么代替应用文件指定的模型和工具。",
+    ),
+    "bind-list": Text("Show every rule and where it is from.", "显示所有规则及其来源。"),
+    "bind-list.json": Text("Print them as JSON.", "以 JSON 打印。"),
+    "bind-set": Text("Keep a rule.", "保存一条规则。"),
+    "bind-set.rule": Text(
+        "A is provider/name, provider/* or *; B is provider/name, local, or for tools llm.",
+        "A 为 provider/name、provider/* 或 *；B 为 provider/name、local，工具还可用 llm。",
+    ),
+    "bind-unset": Text("Forget a rule.", "删除一条规则。"),
+    "bind-unset.rule": Text("What the rule is about.", "规则所针对的名称。"),
+    "bind.tool": Text("The rule is about a tool, not a model.", "规则针对工具而不是模型。"),
+    "bind.app": Text(
+        "The millstream.toml beside this app file, not the one of the data directory.",
+        "使用该应用文件旁的 millstream.toml，而不是数据目录中的。",
+    ),
+    "bind-set.examples": Text(
+        "millstream bind set azure_openai/gpt-4o=ollama/qwen3:8b\n"
+        "millstream bind set '*=local'\n"
+        "millstream bind set --tool google_translate/translate=llm",
+        "millstream bind set azure_openai/gpt-4o=ollama/qwen3:8b\n"
+        "millstream bind set '*=local'\n"
+        "millstream bind set --tool google_translate/translate=llm",
+    ),
+    "bind.head-kind": Text("Kind", "类别"),
+    "bind.head-named": Text("Named by the file", "文件指定"),
+    "bind.head-used": Text("Used here", "实际使用"),
+    "bind.head-source": Text("Source", "来源"),
+    "bind.now": Text("{a} → {b} (in {path})", "{a} → {b}（写入 {path}）"),
+    "bind.forgotten": Text("forgotten: {pattern}", "已删除：{pattern}"),
+    "bind.none": Text("there are no bindings", "没有绑定"),
+    "bind.none-such": Text(
+        "there is no binding for {pattern!r}",
+        "没有针对 {pattern!r} 的绑定",
+        "`millstream bind list` shows those that there are.",
+        "用 `millstream bind list` 查看现有绑定。",
+    ),
+    # --------------------------------------------------------------------------------------- keys
+    "keys": Text(
+        "List, keep and remove API keys. A key is never shown.",
+        "查看、保存和删除 API 密钥。密钥不会显示出来。",
+    ),
+    "keys-list": Text(
+        "Show which providers have a key, and where.", "显示哪些服务商有密钥及其位置。"
+    ),
+    "keys-list.json": Text("Print it as JSON.", "以 JSON 打印。"),
+    "keys-set": Text(
+        "Keep a key; it is asked for, or read from standard input.",
+        "保存密钥；密钥会提示输入，或从标准输入读取。",
+    ),
+    "keys-remove": Text("Remove a key.", "删除密钥。"),
+    "keys.provider": Text(
+        "A provider such as openai or azure_openai, or the name of an endpoint.",
+        "服务商，例如 openai 或 azure_openai，或接口名称。",
+    ),
+    "keys-set.keyring": Text(
+        "Keep it in the system's keyring, not in the file.", "保存到系统密钥环，而不是文件。"
+    ),
+    "keys-set.from": Text(
+        "Keep only where it is: env:NAME or keyring:NAME.",
+        "只记录密钥的位置：env:NAME 或 keyring:NAME。",
+    ),
+    "keys-set.examples": Text(
+        "millstream keys set openai\npass show openai | millstream keys set openai",
+        "millstream keys set openai\npass show openai | millstream keys set openai",
+    ),
+    "keys.ask": Text("Key of {provider} (not shown):", "{provider} 的密钥（不显示）："),
+    "keys.kept": Text(
+        "the key of {provider} is kept in {where}", "{provider} 的密钥已保存到{where}"
+    ),
+    "keys.removed": Text("the key of {provider} is removed", "{provider} 的密钥已删除"),
+    "keys.none-kept": Text(
+        "no key of {provider} is kept here (one may be in {variables})",
+        "这里没有保存 {provider} 的密钥（可能在 {variables} 中）",
+    ),
+    "keys.none": Text(
+        "there are no keys; keep one with `millstream keys set PROVIDER`",
+        "没有密钥；用 `millstream keys set 服务商` 保存",
+    ),
+    "keys.head-provider": Text("Provider", "服务商"),
+    "keys.head-where": Text("Key", "密钥位置"),
+    # ---------------------------------------------------------------------------------- endpoints
+    "endpoints": Text(
+        "List, keep and remove model servers and provider accounts of your own.",
+        "查看、保存和删除自定义的模型服务和服务商账户。",
+    ),
+    "endpoints-list": Text("Show the endpoints.", "显示所有接口。"),
+    "endpoints-list.json": Text("Print them as JSON.", "以 JSON 打印。"),
+    "endpoints-set": Text(
+        "Keep an endpoint; one of the same name is replaced.", "保存接口；同名接口会被替换。"
+    ),
+    "endpoints-remove": Text("Forget an endpoint.", "删除接口。"),
+    "endpoints.name": Text(
+        "Its name, used as the provider: NAME/model.", "接口名称，作为服务商使用：NAME/模型。"
+    ),
+    "endpoints-set.url": Text("Its address, http:// or https://.", "地址，http:// 或 https://。"),
+    "endpoints-set.protocol": Text("What it speaks (openai).", "所用协议（默认 openai）。"),
+    "endpoints-set.key": Text(
+        "Where its key is, if not under its own name in `millstream keys`.",
+        "密钥的位置；默认使用 `millstream keys` 中同名的密钥。",
+    ),
+    "endpoints-set.context": Text("Its context length.", "上下文长度。"),
+    "endpoints-set.slots": Text("How many calls it runs at once.", "可同时处理的请求数。"),
+    "endpoints-set.option": Text(
+        "An option of the protocol, such as api_version=2024-10-21; may be repeated.",
+        "协议选项，例如 api_version=2024-10-21；可重复使用。",
+    ),
+    "endpoints-set.examples": Text(
+        "millstream endpoints set gpu http://gpu.lan:8000/v1 --slots 8\n"
+        "millstream run app.yml --model gpu/qwen3-32b",
+        "millstream endpoints set gpu http://gpu.lan:8000/v1 --slots 8\n"
+        "millstream run app.yml --model gpu/qwen3-32b",
+    ),
+    "endpoints.head-name": Text("Name", "名称"),
+    "endpoints.head-protocol": Text("Protocol", "协议"),
+    "endpoints.head-url": Text("Address", "地址"),
+    "endpoints.kept": Text("the endpoint {name} is kept in {path}", "接口 {name} 已保存到 {path}"),
+    "endpoints.removed": Text("the endpoint {name} is forgotten", "接口 {name} 已删除"),
+    "endpoints.none": Text("there are no endpoints", "没有接口"),
+    "endpoints.none-such": Text(
+        "there is no endpoint {name!r}",
+        "没有接口 {name!r}",
+        "`millstream endpoints list` shows those that there are.",
+        "用 `millstream endpoints list` 查看现有接口。",
+    ),
+    "endpoints.option-form": Text(
+        "{given!r} is not of the form name=value",
+        "{given!r} 不是 name=value 的形式",
+        "Such as --option api_version=2024-10-21.",
+        "例如 --option api_version=2024-10-21。",
+    ),
+    "endpoints.wrong": Text(
+        "this cannot be an endpoint: {problem}",
+        "接口无效：{problem}",
+        "See `millstream endpoints set --help`.",
+        "请查看 `millstream endpoints set --help`。",
+    ),
+    # ----------------------------------------------------------------------------------- settings
+    "settings": Text("List and change settings.", "查看和修改设置。"),
+    "settings-list": Text(
+        "Show every setting, its value and where it is from.", "显示所有设置、取值及其来源。"
+    ),
+    "settings-list.json": Text("Print them as JSON.", "以 JSON 打印。"),
+    "settings-get": Text("Print the value of a setting.", "打印某项设置的值。"),
+    "settings-set": Text("Change a setting.", "修改设置。"),
+    "settings-set.value": Text(
+        "The new value; none where it can be none.", "新值；可为空的设置用 none。"
+    ),
+    "settings-unset": Text("Go back to the default.", "恢复默认值。"),
+    "settings.name": Text("Such as network.offline.", "例如 network.offline。"),
+    "settings-set.examples": Text(
+        "millstream settings set network.offline true\n"
+        "millstream settings set models.default ollama/qwen3:8b",
+        "millstream settings set network.offline true\n"
+        "millstream settings set models.default ollama/qwen3:8b",
+    ),
+    "settings.head-name": Text("Setting", "设置"),
+    "settings.head-value": Text("Value", "值"),
+    "settings.head-source": Text("From", "来源"),
+    "settings.head-about": Text("About", "说明"),
+    "settings.environment": Text("environment", "环境变量"),
+    "settings.now": Text("{name} = {value} (in {path})", "{name} = {value}（写入 {path}）"),
+    # --------------------------------------------------------------------------------- completion
+    "completion": Text(
+        "Print a script that completes command lines in your shell.",
+        "打印用于 shell 自动补全的脚本。",
+    ),
+    "completion.shell": Text("Your shell.", "您的 shell。"),
+    "completion.examples": Text(
+        "# bash: for this and every later session\n"
+        "millstream completion bash > ~/.local/share/bash-completion/completions/millstream\n"
+        "# zsh: in a folder of $fpath\n"
+        "millstream completion zsh > ~/.zfunc/_millstream\n"
+        "# fish\n"
+        "millstream completion fish > ~/.config/fish/completions/millstream.fish",
+        "# bash：当前及以后的会话\n"
+        "millstream completion bash > ~/.local/share/bash-completion/completions/millstream\n"
+        "# zsh：放入 $fpath 中的文件夹\n"
+        "millstream completion zsh > ~/.zfunc/_millstream\n"
+        "# fish\n"
+        "millstream completion fish > ~/.config/fish/completions/millstream.fish",
+    ),
+}

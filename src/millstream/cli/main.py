@@ -1,0 +1,109 @@
+"""One command line from its words to its exit code.
+
+Whatever goes wrong ends here: as a message with its place and the next step on standard error,
+and as an exit code. No traceback reaches a person who did not ask for it (MILLSTREAM_DEBUG=1).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from millstream.base import BadInput, Failed, MillstreamError, redact, say, set_language
+from millstream.cli.parser import Parser, build, command, unknown_option
+from millstream.cli.terminal import Terminal
+
+OK = 0
+INTERRUPTED = 130
+READER_GONE = 141  # as a shell reports a process that SIGPIPE ended
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command line and return its exit code. See docs/cli.md for the codes."""
+    terminal = Terminal(color=_wanted_color(argv))
+    try:
+        set_language(_wanted_language(argv))
+        args = _parse(argv)
+        if args is None:
+            return OK
+        terminal.quiet = getattr(args, "quiet", False)
+        code = command(args.command).run(args, terminal)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        terminal.err(f"\n{say('cli.interrupted')}")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still in the buffer goes nowhere, so that closing does not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except MillstreamError as error:
+        _debug()
+        terminal.error(error)
+        return error.exit_code
+    except Exception as fault:
+        _debug()
+        problem = redact(f"{type(fault).__name__}: {fault}")
+        terminal.error(Failed("base.unexpected", problem=problem))
+        return Failed.exit_code
+    finally:
+        set_language(None)
+
+
+def _parse(argv: Sequence[str]) -> Namespace | None:
+    """The arguments of a command; None where help was all that was asked for."""
+    parser = build()
+    if not argv:
+        print(parser.format_help(), end="")
+        return None
+    try:
+        args: Namespace
+        args, rest = parser.parse_known_args(list(argv))
+    except SystemExit:  # argparse has printed the help or the version
+        return None
+    chosen = _chosen(parser, args)
+    for word in rest:
+        if word.startswith("-") and word != "-":
+            raise unknown_option(chosen, word)
+    if rest:  # argparse takes words of a list up to the first option only
+        more = getattr(args, "more", None)
+        if more is None:
+            raise BadInput("cli.too-many", program=chosen.prog, given=rest[0])
+        getattr(args, more).extend(rest)
+    if args.command is None:
+        raise BadInput("cli.no-command-given", program=parser.prog)
+    args.home = getattr(args, "home", None)
+    return args
+
+
+def _chosen(parser: Parser, args: Namespace) -> Parser:
+    for dest in ("command", "action"):
+        name = getattr(args, dest, None)
+        if name is not None and name in parser.inner:
+            parser = parser.inner[name]
+    return parser
+
+
+def _wanted_language(argv: Sequence[str]) -> str | None:
+    """The language of `--lang`, which the help that is about to be built needs to know."""
+    for i, word in enumerate(argv):
+        if word.startswith("--lang="):
+            return word.partition("=")[2]
+        if word == "--lang" and i + 1 < len(argv):
+            return argv[i + 1]
+    return None
+
+
+def _wanted_color(argv: Sequence[str]) -> bool | None:
+    if "--no-color" in argv:
+        return False
+    return True if "--color" in argv else None
+
+
+def _debug() -> None:
+    if os.environ.get("MILLSTREAM_DEBUG"):
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,204 @@
+"""`millstream run`: an app file, its inputs, a run that can be watched, its outputs.
+
+The file is looked at first, then what it needs on this machine, then the inputs; only then is
+anybody asked for what is missing. Ctrl-C stops the run and shows what there is; a second one ends
+the program at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from millstream.base import BadInput, MillstreamError, say
+from millstream.cli.given import STDIN, Given
+from millstream.cli.here import limits, load, machine
+from millstream.cli.parser import Parser, binding_options
+from millstream.cli.terminal import Terminal, label
+from millstream.engine.events import Event, encode
+from millstream.engine.limits import PROFILES
+from millstream.runtime import App, Result
+
+INTERRUPTED = 130
+TEXT, JSON, EVENTS = "text", "json", "events"
+
+
+def arguments(parser: Parser) -> None:
+    parser.arg("file", metavar="FILE", help="file")
+    parser.arg("inputs", metavar="name=value", nargs="*", help="inputs")
+    parser.arg("--input", metavar="FILE.json", help="input")
+    parser.arg("--query", metavar="TEXT", help="query")
+    binding_options(parser)
+    parser.arg("--yes", "-y", action="store_true", help="cli.bindings.yes")
+    parser.arg("--offline", action="store_true", help="cli.bindings.offline")
+    parser.arg("--limits", choices=tuple(PROFILES), help="limits")
+    parser.arg("--output", "-o", metavar="NAME", help="output")
+    form = parser.choices.add_mutually_exclusive_group()
+    for name in (JSON, EVENTS):
+        help = say(f"cli.run.{name}")
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=help)
+    parser.arg("--no-stream", action="store_true", help="no-stream")
+    parser.set_defaults(more="inputs", form=TEXT)
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    try:
+        return _run(args, terminal)
+    except MillstreamError as error:
+        if args.form == JSON:
+            refused = Result(status="failed", error=error.as_dict())
+            terminal.write(encode(refused).decode() + "\n")
+        raise
+
+
+def _run(args: Namespace, terminal: Terminal) -> int:
+    app = load(args, terminal)
+    app.limits = limits(args)
+    app.sound()
+    given = Given(app, query=args.query)
+    if args.input:
+        given.json_file(args.input)
+    given.words(args.inputs)
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(_prepare(app, args, terminal))
+            given.complete(terminal, stdin=STDIN not in (args.file, args.input))
+            result = runner.run(_watch(app, given, args, terminal))
+        finally:
+            runner.run(app.aclose())
+    return _show(result, args, terminal)
+
+
+async def _prepare(app: App, args: Namespace, terminal: Terminal) -> None:
+    app.use(machine(args, terminal))
+    await app.prepare()
+
+
+async def _watch(app: App, given: Given, args: Namespace, terminal: Terminal) -> Result:
+    """Run, show, and gather the result; the run of an interrupted program has one too."""
+    result = Result()
+    with _shown(app, args, terminal) as show, _interruptible(app, terminal):
+        async for event in app.stream(given.inputs, query=given.query):
+            result.take(event)
+            show(event)
+    return result
+
+
+@contextmanager
+def _shown(app: App, args: Namespace, terminal: Terminal) -> Iterator[Any]:
+    """What shows each event in the form that was asked for."""
+    if args.form == EVENTS:
+
+        def line(event: Event) -> None:
+            sys.stdout.write(encode(event).decode() + "\n")
+            sys.stdout.flush()
+
+        yield line
+        return
+    from millstream.cli import watch
+
+    kind = watch.LiveWatch if terminal.err_is_tty else watch.Watch
+    if terminal.quiet:
+        view: watch.Watch = watch.QuietWatch(app, terminal)
+    else:
+        view = kind(app, terminal, stream=args.form == TEXT and not args.no_stream)
+    args.view = view
+    try:
+        yield view.take
+    finally:
+        view.close()
+
+
+@contextmanager
+def _interruptible(app: App, terminal: Terminal) -> Iterator[None]:
+    """Ctrl-C stops the run; a second one ends the program without waiting for anything."""
+    loop = asyncio.get_running_loop()
+    pressed = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            if terminal.err_is_tty:
+                os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the cursor may be hidden
+            os._exit(INTERRUPTED)
+        pressed = True
+        loop.call_soon_threadsafe(app.stop)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# --------------------------------------------------------------------------------- what came of it
+
+
+def _show(result: Result, args: Namespace, terminal: Terminal) -> int:
+    code = INTERRUPTED if result.status == "stopped" else 0 if result.ok else 1
+    if args.form == EVENTS:
+        return code
+    if args.form == JSON:
+        terminal.write(encode(result).decode() + "\n")
+    if result.error:
+        from millstream.cli.watch import error_of
+
+        error_of(terminal, result.error)
+    if args.form == JSON:
+        return code
+    if result.ok:
+        _outputs(result.outputs, args, terminal)
+    else:
+        _remains(result, args, terminal)
+    return code
+
+
+def _outputs(outputs: dict[str, Any], args: Namespace, terminal: Terminal) -> None:
+    """The outputs on standard output: the text alone if there is one, else each under its name."""
+    if args.output:
+        if args.output not in outputs:
+            known = ", ".join(outputs) or "-"
+            raise BadInput("cli.no-output", name=args.output, known=known)
+        outputs = {args.output: outputs[args.output]}
+    shown = {name: value for name, value in outputs.items() if name != "files" or value}
+    if not shown:
+        terminal.err(terminal.paint(say("cli.no-outputs"), "dim"))
+    elif len(shown) == 1:
+        text = _text(next(iter(shown.values())))
+        said = getattr(args.view, "said", "")
+        if not said or said != text:
+            terminal.write(text if text.endswith("\n") else text + "\n")
+    else:
+        for number, (name, value) in enumerate(shown.items()):
+            text = _text(value)
+            name = terminal.paint_out(label(name), "bold") + ":"
+            if "\n" in text:
+                text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
+                terminal.write(("\n" if number else "") + name + text)
+            else:
+                terminal.write(f"{name} {text}\n")
+
+
+def _remains(result: Result, args: Namespace, terminal: Terminal) -> None:
+    """What a run that did not come to its end leaves: nodes' texts that nothing has shown yet."""
+    from millstream.cli.watch import partial_text
+
+    for node in result.nodes:
+        text = node.outputs.get("text") if node.status in ("stopped", "failed") else None
+        if isinstance(text, str) and text and text != getattr(args.view, "said", ""):
+            partial_text(terminal, node.id, node.title, text)
+
+
+def _text(value: Any) -> str:
+    import msgspec
+
+    if isinstance(value, str):
+        return value
+    return msgspec.json.format(encode(value), indent=2).decode()
