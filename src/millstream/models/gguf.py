@@ -34,6 +34,7 @@ _WINDOW = 1 << 18  # bytes read at once
 _FIRST = 1 << 20  # bytes of the first look at a file elsewhere
 _MOST = 1 << 28  # bytes that a header may have
 _DIMENSIONS = 4
+_MOST_LAYERS = 1 << 14
 
 
 class Kind(NamedTuple):
@@ -211,8 +212,9 @@ class Header:
 
     @property
     def block_count(self) -> int | None:
-        """Layers."""
-        return self.number("block_count")
+        """Layers; a number that no model has is none."""
+        count = self.number("block_count")
+        return count if count is not None and count <= _MOST_LAYERS else None
 
     @property
     def heads(self) -> int | None:
