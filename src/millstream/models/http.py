@@ -12,21 +12,26 @@ A streamed answer is read in whatever pieces the socket gives; `sse` cuts them i
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import errno
 import inspect
-import ipaddress
 import os
-import re
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere, redact
+from millstream.base.secret import HIDDEN
+from millstream.models.hosts import Proxies, resolves_privately, without_secrets
+from millstream.models.hosts import is_local_name as is_local_name
+from millstream.models.hosts import is_private as is_private
+from millstream.models.hosts import origin_of as origin_of
+from millstream.models.refusal import Refusal as Refusal
+from millstream.models.refusal import retry_after
+from millstream.models.refusal import shown as shown
+from millstream.models.refusal import words_of_error as words_of_error
 
 if TYPE_CHECKING:
     import aiohttp
@@ -35,7 +40,6 @@ Reach = Callable[[str], "str | Awaitable[str]"]
 Notice = Callable[[str, Mapping[str, Any]], None]
 
 _ERROR_BODY = 64 * 1024  # bytes of a refusal that are read: it is shown, never used
-_SHOWN = 400  # characters of a server's own words that a message shows
 _REDIRECTS = 10
 _GRACE = 0.25  # seconds that a server has to end a stream after its last event
 _AGAIN = frozenset((408, 429, 500, 502, 503, 504, 529))
@@ -73,25 +77,6 @@ class Answer(msgspec.Struct):
     body: bytes
 
 
-class Refusal(msgspec.Struct):
-    """An answer that is no success, as far as it could be read.
-
-    message: the server's own words, keys removed, cut for display. code: its machine-readable
-    word for the problem (`model_not_found`, `insufficient_quota` …), if it gave one. body: the
-    whole parsed JSON, or the text. tries: how often the request was sent; waited: seconds spent
-    waiting in between.
-    """
-
-    server: str
-    status: int
-    message: str = ""
-    code: str = ""
-    body: Any = None
-    retry_after: float | None = None
-    tries: int = 1
-    waited: float = 0.0
-
-
 def refused(refusal: Refusal) -> Exception:
     """What a refusal means when nothing more is known of the server."""
     return Failed(
@@ -127,7 +112,7 @@ class Http:
         self.notice = notice
         # Origins of servers that are processes of ours → why such a process is gone, if it is.
         self.causes: dict[str, Callable[[], Exception | None]] = {}
-        self._proxies = _Proxies(os.environ if environ is None else environ, proxy)
+        self._proxies = Proxies(os.environ if environ is None else environ, proxy)
         self._routes: dict[str, tuple[str, str | None]] = {}  # origin → (origin, proxy)
         self._session: aiohttp.ClientSession | None = None
         self._timeout: aiohttp.ClientTimeout | None = None
@@ -264,7 +249,7 @@ class Http:
             raise BadInput("models.bad-url", url=url) from None
         host = parts.hostname
         if parts.scheme not in ("http", "https") or not host:
-            raise BadInput("models.bad-url", url=_without_secrets(url))
+            raise BadInput("models.bad-url", url=without_secrets(url))
         origin = f"{parts.scheme}://{parts.netloc}"
         known = self._routes.get(origin)
         if known is None:
@@ -287,7 +272,7 @@ class Http:
             return there.rstrip("/"), None
         if near or self.offline or not (proxy := self._proxies.of(scheme, host)):
             return origin, None
-        return origin, None if near is None and await _resolves_privately(host) else proxy
+        return origin, None if near is None and await resolves_privately(host) else proxy
 
 
 class Exchange:
@@ -505,25 +490,26 @@ class Exchange:
         except _failures():
             pass  # a refusal that breaks off is still a refusal
         response.close()
-        body = bytes(raw[:_ERROR_BODY])
+        text = raw[:_ERROR_BODY].decode("utf-8", "replace")
+        for name, value in self._headers.items():
+            secret = value.split(" ", 1)[-1]
+            if name.lower() in _SECRET_HEADERS and len(secret) > 3:
+                text = text.replace(secret, HIDDEN)
+        text = redact(text)
         try:
-            parsed: Any = msgspec.json.decode(body)
+            parsed: Any = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            parsed = body.decode("utf-8", "replace")
+            parsed = text
         message, code = words_of_error(parsed)
         if 300 <= response.status < 400 and not message:
-            message = "→ " + _without_secrets(response.headers.get("Location", ""))
-        for name, value in self._headers.items():
-            if name.lower() in _SECRET_HEADERS:
-                secret = value.split(" ", 1)[-1]
-                message = message.replace(secret, "•••") if len(secret) > 3 else message
+            message = "→ " + without_secrets(response.headers.get("Location", ""))
         return Refusal(
             server=self.server,
             status=response.status,
-            message=redact(message) or str(response.reason or ""),
+            message=message or str(response.reason or ""),
             code=code,
             body=parsed,
-            retry_after=_retry_after(response.headers),
+            retry_after=retry_after(response.headers),
         )
 
     def _open_error(self, error: Exception) -> Exception:
@@ -541,7 +527,7 @@ class Exchange:
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             return NotHere("models.unknown-host", server=server, host=urlsplit(url).hostname)
         if isinstance(error, aiohttp.InvalidURL):
-            return BadInput("models.bad-url", url=_without_secrets(url))
+            return BadInput("models.bad-url", url=without_secrets(url))
         if isinstance(error, aiohttp.ClientConnectorError):
             if error.os_error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
                 return NotHere("models.unreachable", server=server, problem=_problem(error))
@@ -551,109 +537,6 @@ class Exchange:
         if _is_disconnect(error):
             return Failed("models.hung-up", server=server)
         return Failed("models.http-broken", server=server, problem=_problem(error))
-
-
-# --------------------------------------------------------------------------------- addresses
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, without user, password, path or query; "" for a text that
-    is no URL."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def is_local_name(host: str) -> bool:
-    """Whether a host means "this machine": localhost, 127.0.0.0/8, ::1 or 0.0.0.0."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
-
-
-def is_private(host: str) -> bool | None:
-    """Whether a host is on this machine or its private network; None where only its address
-    could tell. A name without a dot is a neighbour's (a compose service, say)."""
-    try:
-        return is_private_address(host)
-    except ValueError:
-        pass
-    if is_local_name(host) or "." not in host or host.endswith((".local", ".internal")):
-        return True
-    return None
-
-
-def is_private_address(text: str) -> bool:
-    """Whether an IP address is loopback, link-local, private, or carrier-grade NAT (which is
-    also Tailscale). 198.18.0.0/15 is not: proxies hand it out in place of public addresses.
-    Raises ValueError for a text that is no address."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if isinstance(address, ipaddress.IPv4Address):
-        if address in _FAKE_IP:
-            return False
-        if address in _SHARED:
-            return True
-    return address.is_private or address.is_loopback or address.is_link_local
-
-
-_FAKE_IP = ipaddress.ip_network("198.18.0.0/15")
-_SHARED = ipaddress.ip_network("100.64.0.0/10")
-
-
-async def _resolves_privately(host: str) -> bool:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except OSError:
-        return False
-    return bool(found) and all(is_private_address(str(entry[4][0])) for entry in found)
-
-
-class _Proxies:
-    """The proxies that the environment names, and the hosts for which there is none."""
-
-    def __init__(self, environ: Mapping[str, str], proxy: str = "") -> None:
-        lower = {name.lower(): value for name, value in environ.items() if value}
-        # Under CGI, HTTP_PROXY is a header that the client sent.
-        if "REQUEST_METHOD" in environ:
-            lower.pop("http_proxy", None)
-        self._by_scheme = {
-            scheme: proxy or lower.get(f"{scheme}_proxy") or lower.get("all_proxy")
-            for scheme in ("http", "https")
-        }
-        names = re.split(r"[\s,]+", lower.get("no_proxy", ""))
-        self._bypassed: Sequence[str] = [name.lower().lstrip("*.") for name in names if name]
-        self._never = "*" in names
-
-    def of(self, scheme: str, host: str) -> str | None:
-        proxy = self._by_scheme.get(scheme)
-        if not proxy or self._never or any(_matches(host, name) for name in self._bypassed):
-            return None
-        if "://" not in proxy:
-            proxy = "http://" + proxy
-        if not proxy.startswith(("http://", "https://")):
-            raise NotHere("models.socks", proxy=_without_secrets(proxy))
-        return proxy
-
-
-def _matches(host: str, name: str) -> bool:
-    """Whether an entry of NO_PROXY covers a host: itself, a domain above it, or a network."""
-    name = name.partition(":")[0] if name.count(":") == 1 else name
-    if host == name or host.endswith("." + name):
-        return True
-    if "/" not in name:
-        return False
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
-    except ValueError:
-        return False
 
 
 # ------------------------------------------------------------------------------------ aiohttp
@@ -672,7 +555,7 @@ def _open_session(http: Http) -> aiohttp.ClientSession:
             self._system = aiohttp.ThreadedResolver()
 
         async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-            if http.offline and is_private(host) is None and not await _resolves_privately(host):
+            if http.offline and is_private(host) is None and not await resolves_privately(host):
                 raise NotHere("models.offline", host=host)
             return await self._system.resolve(host, port, family)
 
@@ -706,66 +589,6 @@ def _is_disconnect(error: Exception) -> bool:
     )
 
 
-# --------------------------------------------------------------------------- reading refusals
-
-
-def words_of_error(body: Any) -> tuple[str, str]:
-    """The message and the machine-readable code of an error body, in any of the shapes that
-    servers use; the message is cut for display."""
-    if isinstance(body, list) and body:  # Gemini wraps a streamed error in a list
-        body = body[0]
-    code = ""
-    for _ in range(4):
-        if not isinstance(body, dict):
-            break
-        raw = body.get("code") or body.get("type") or body.get("status") or ""
-        code = str(raw) if not isinstance(raw, dict | list) else code
-        for name in ("error", "message", "detail", "msg", "error_msg", "errors", "base_resp",
-                     "status_msg"):  # fmt: skip
-            inner = body.get(name)
-            if inner:
-                break
-        else:
-            break
-        body = inner[0] if isinstance(inner, list) else inner
-    text = (
-        body
-        if isinstance(body, str)
-        else ""
-        if body is None
-        else msgspec.json.encode(body).decode()
-    )
-    return shown(text), code
-
-
-def shown(text: str | bytes) -> str:
-    """The beginning of somebody else's text, on one line, fit to be printed."""
-    if isinstance(text, bytes):
-        text = text[: 4 * _SHOWN].decode("utf-8", "replace")
-    if text.lstrip()[:1] == "<":  # an HTML page of some proxy
-        text = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text[:20_000], flags=re.S | re.I)
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: `retry-after-ms`, or Retry-After (RFC 9110, 10.2.3) as
-    seconds or as a date."""
-    try:
-        if exact := headers.get("retry-after-ms"):
-            return max(0.0, float(exact) / 1000)
-        value = headers.get("Retry-After")
-        if not value:
-            return None
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            then = email.utils.parsedate_to_datetime(value).timestamp()
-            return max(0.0, then - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
 def _encoded(value: Any) -> bytes:
     """A body as JSON. Half of a surrogate pair, left over where somebody cut a text, has no place
     in UTF-8: a question mark takes it."""
@@ -775,12 +598,6 @@ def _encoded(value: Any) -> bytes:
         from json import dumps
 
         return dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def _without_secrets(url: str) -> str:
-    """A URL without user, password and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _problem(error: Exception) -> str:
