@@ -129,8 +129,8 @@ class Watch:
         if node not in self._speaks or "/" in name:
             return
         if self._speaking is None:
-            self.show(self._sign("▸", "cyan") + self._title(name))
             self.pause()
+            self.show(self._sign("▸", "cyan") + self._title(name))
             self._speaking = name
         if self._speaking == name:
             self.said += text
