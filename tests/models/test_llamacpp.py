@@ -41,11 +41,7 @@ def english() -> None:
 
 
 @pytest.fixture(scope="module")
-def address(request: pytest.FixtureRequest) -> Iterator[str]:
-    try:
-        packaged_model: Path = request.getfixturevalue("packaged_model")
-    except pytest.FixtureLookupError:
-        pytest.skip("the packaged model is not here")
+def address(packaged_model: Path) -> Iterator[str]:
     pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(packaged_model)],
