@@ -107,7 +107,7 @@ class LocalSandbox:
             async with asyncio.timeout(self.limits.seconds):
                 reply = await child.ask(request, most)
                 if reply is None:
-                    raise outcomes.of_end(await child.ended)
+                    raise outcomes.of_end(await asyncio.shield(child.ended))
         except TimeoutError:
             raise outcomes.time() from None
         except TooLong:
@@ -145,7 +145,7 @@ class LocalSandbox:
         if "ready" in hello:
             return zygote
         lacking, detail = hello.get("lacking", ""), hello.get("detail", "")
-        if lacking in ("linux", "processor", "landlock", "seccomp"):
+        if lacking in ("linux", "processor", "landlock", "seccomp", "lock"):
             raise NotHere(f"sandbox.no-{lacking}", detail=detail)
         raise Failed("sandbox.no-start", problem=detail or say("sandbox.no-reason"))
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from millstream.base import BadInput, Failed, MillstreamError, NotHere, Place, say
+from millstream.base import BadInput, Failed, MillstreamError, Place, say
 from millstream.engine.ports import CodeResult
 
 MB: Final = 1024 * 1024
@@ -120,7 +120,7 @@ class Outcomes:
                 return self._failed(name, place, type=report.type, problem=problem)
             case "syntax" | "network" | "arguments" | "no-main":
                 return self._failed(report.kind, place, problem=problem)
-            case "no-package":
+            case "no-package" if report.package.isidentifier():  # it will stand in a command
                 name = "no-package" if self.packages else "no-packages"
                 return self._failed(name, place, package=report.package, path=self.packages)
             case "not-json":
@@ -133,8 +133,6 @@ class Outcomes:
                 return BadInput("values.template-syntax", place=place, problem=problem)
             case "template-failed":
                 return Failed("values.template-failed", place=place, problem=problem)
-            case "not-locked":
-                return NotHere("sandbox.not-locked", detail=problem)
         return self.garbled()
 
     def _failed(self, name: str, place: Place | None = None, **values: Any) -> Failed:

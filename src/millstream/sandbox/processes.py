@@ -193,10 +193,12 @@ class Zygote:
 
     async def close(self) -> None:
         """Have the zygote end itself and its children, and wait for that."""
-        if not self.gone.done():
+        if asyncio.get_running_loop() is not self.loop:
+            self.abandon()
+        elif not self.gone.done():
             self._control.shutdown(socket.SHUT_WR)
             await asyncio.shield(self.gone)
 
     def abandon(self) -> None:
-        """Hang up when there is no event loop any more that could wait."""
+        """Hang up when the event loop is gone that could wait; the zygote then ends by itself."""
         self._control.close()

@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Final
+
+_LONGEST_PATH: Final = 1000
 
 
 def usage(folder: str, most_entries: int) -> tuple[int, int]:
-    """Bytes on disk and number of entries below a folder; stops counting at `most_entries`."""
+    """Bytes on disk and number of entries below a folder; stops counting above `most_entries`.
+
+    Folders nested deeply count as too many: every level makes looking at the next one slower.
+    """
     size = entries = 0
     todo = [folder]
     while todo and entries <= most_entries:
+        inner = todo.pop()
+        if len(inner) - len(folder) > _LONGEST_PATH:
+            return size, most_entries + 1
         try:
-            with os.scandir(todo.pop()) as found:
+            with os.scandir(inner) as found:
                 for entry in found:
                     entries += 1
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(entry.path)
                     size += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:  # removed or closed to us meanwhile, or a path that got too long
+        except OSError:  # removed meanwhile
             entries += 1
     return size, entries
 

@@ -80,7 +80,6 @@ class Folder:
         self.rule = jail.scratch(path) if jail else None
 
     def close(self) -> None:
-        scratch.remove(self.path)
         if self.rule:
             os.close(self.rule.fd)
 
@@ -110,8 +109,10 @@ class Zygote:
         self.jail = _lock_in(settings) if settings["confined"] else None
         lockdown.limit_family(settings["memory"], settings["scratch"])
         self.children: dict[int, Running] = {}
+        self.cleaners: set[int] = set()
         self.folders: list[Folder] = []  # free ones
         self.folders_made = 0
+        self._try_jail()
         self.wake, woken = os.pipe()
         for end in (self.wake, woken):
             os.set_blocking(end, False)
@@ -119,6 +120,24 @@ class Zygote:
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         gc.collect()
         gc.freeze()  # so that collecting in a child does not touch, and copy, what is shared
+
+    def _try_jail(self) -> None:
+        """Lock a first child in. Raises Lacking if that fails: found out here, before there is
+        any untrusted code that could say so untruly."""
+        folder = self._make_folder()
+        self.folders.append(folder)
+        if self.jail is None or folder.rule is None:
+            return
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.jail.lock(folder.rule)
+                os._exit(0)
+            except OSError as error:
+                os._exit(error.errno or child.FAILED)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code != 0:
+            raise lockdown.Lacking("lock", os.strerror(code) if code > 0 else f"signal {-code}")
 
     def serve(self) -> None:
         poll = select.poll()
@@ -158,7 +177,9 @@ class Zygote:
                 lockdown.die_with_parent()
                 if os.getppid() == mother:  # else she died before the kernel knew of our wish
                     child.enter(connection, self.cpu)
-                    child.serve(connection, self.language, self.jail, folder.rule)
+                    if self.jail and folder.rule:
+                        self.jail.lock(folder.rule)
+                    child.serve(connection, self.language)
             finally:
                 os._exit(child.FAILED)
         os.close(connection)
@@ -169,16 +190,31 @@ class Zygote:
         return Folder(os.path.join(self.root, str(self.folders_made)), self.jail)
 
     def _reap(self) -> None:
-        while self.children:
+        while self.children or self.cleaners:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
+            if pid in self.cleaners:
+                self.cleaners.remove(pid)
+                continue
             call, folder, _, why = self.children.pop(pid)
             if os.listdir(folder.path):
-                folder.close()
+                self._clean(folder)
             else:
                 self.folders.append(folder)
             _send(self.host, {"ended": call, "status": status, "why": why})
+
+    def _clean(self, folder: Folder) -> None:
+        """Remove a folder in a process of its own: what is in it may have been made to take long."""
+        folder.close()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.host.close()
+                scratch.remove(folder.path)
+            finally:
+                os._exit(0)
+        self.cleaners.add(pid)
 
     # ----------------------------------------------- limits that the kernel cannot keep for us
 
@@ -194,7 +230,9 @@ class Zygote:
         for pid, running in self.children.items():
             if running.why is None and now >= running.watch_at:
                 why = self._exceeded(pid, running.folder.path)
-                self.children[pid] = running._replace(why=why, watch_at=now + WATCH_EVERY)
+                # Whoever makes looking slow shall not keep us from everything else.
+                pause = max(WATCH_EVERY, 10 * (time.monotonic() - now))
+                self.children[pid] = running._replace(why=why, watch_at=now + pause)
                 if why:
                     os.kill(pid, signal.SIGKILL)
 
@@ -208,9 +246,10 @@ class Zygote:
         return None
 
     def _leave(self) -> None:
-        for pid in self.children:
+        pids = [*self.children, *self.cleaners]
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        for pid in self.children:
+        for pid in pids:
             os.waitpid(pid, 0)
         scratch.remove(self.root)
         os._exit(0)

@@ -1,0 +1,648 @@
+"""Hostile code: what it tries is refused or stopped, and the next call works as if nothing was.
+
+System calls are tried with arguments that do nothing should they be let through after all:
+signal 0, no flags, null pointers. Only EPERM then says that it was the filter that refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86-64")
+
+PRELUDE = """
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(number, *arguments):
+    got = libc.syscall(number, *arguments)
+    return errno.errorcode[ctypes.get_errno()] if got < 0 else f"got {got}"
+
+def tried(what, *arguments):
+    try:
+        return f"got {what(*arguments)!r}"[:200]
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def secret() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_TOKEN", "s3cret-of-the-host")
+        yield
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def works_afterwards(sandbox: Any) -> Any:
+    """After every attack: nothing is left of it, and the zygote is the same and serves."""
+    await sandbox.python("def main(): return 1")
+    zygote = sandbox.zygote()
+    yield
+    assert await sandbox.python("def main(a): return {'b': a}", a=[1, "ä"]) == {"b": [1, "ä"]}
+    assert sandbox.zygote() == zygote
+    assert await sandbox.children() == []
+    assert await sandbox.files() == []
+
+
+# ------------------------------------------------------------------------------ system calls
+
+REFUSED = {
+    # other processes and programs
+    "fork": (57,),
+    "vfork": (58,),
+    "clone without a thread": (56, 17, 0, 0, 0, 0),
+    "clone into a user namespace": (56, 0x10000000 | 0x10000 | 0x800 | 0x100, 0, 0, 0, 0),
+    "execve": (59, 0, 0, 0),
+    "execveat": (322, -100, 0, 0, 0, 0),
+    "kill everybody": (62, -1, 0),
+    "kill the group": (62, 0, 0),
+    "kill the zygote": (62, "parent", 0),
+    "tkill the zygote": (200, "parent", 0),
+    "tgkill the zygote": (234, "parent", "parent", 0),
+    "queue a signal to the zygote": (129, "parent", 0, 0),
+    "queue a signal to a thread of the zygote": (297, "parent", "parent", 0, 0),
+    "pidfd_open the zygote": (434, "parent", 0),
+    "pidfd_send_signal": (424, -1, 0, 0, 0),
+    "pidfd_getfd": (438, -1, 0, 0),
+    "ptrace the zygote": (101, 16, "parent", 0, 0),
+    "process_vm_readv": (310, "parent", 0, 0, 0, 0, 0),
+    "process_vm_writev": (311, "parent", 0, 0, 0, 0, 0),
+    "process_madvise": (440, -1, 0, 0, 0, 0),
+    "process_mrelease": (448, -1, 0),
+    "kcmp": (312, "parent", "parent", 0, 0, 0),
+    "wait4": (61, -1, 0, 1, 0),
+    "setpgid": (109, 0, 0),
+    "setsid": (112,),
+    # leaving the jail
+    "unshare": (272, 0),
+    "setns": (308, -1, 0),
+    "chroot": (161, 0),
+    "pivot_root": (155, 0, 0),
+    "mount": (165, 0, 0, 0, 0, 0),
+    "umount2": (166, 0, 0),
+    "open_tree": (428, -1, 0, 0),
+    "move_mount": (429, -1, 0, -1, 0, 0),
+    "fsopen": (430, 0, 0),
+    "fsmount": (432, -1, 0, 0),
+    "fspick": (433, -1, 0, 0),
+    "mount_setattr": (442, -1, 0, 0, 0, 0),
+    "name_to_handle_at": (303, -1, 0, 0, 0, 0),
+    "open_by_handle_at": (304, -1, 0, 0),
+    "landlock_create_ruleset": (444, 0, 0, 1),
+    "seccomp": (317, 2, 0, 0),
+    "prctl: name": (157, 15, 0, 0, 0, 0),
+    "prctl: outlive the zygote": (157, 1, 0, 0, 0, 0),
+    "prctl: undumpable": (157, 4, 0, 0, 0, 0),
+    "arch_prctl": (158, 0x1003, 0),
+    "personality": (135, 0xFFFFFFFF),
+    "modify_ldt": (154, 0, 0, 0),
+    "iopl": (172, 0),
+    "ioperm": (173, 0, 0, 0),
+    # privileges
+    "setuid": (105, 0),
+    "setgid": (106, 0),
+    "setresuid": (117, -1, -1, -1),
+    "setgroups": (116, 0, 0),
+    "setfsuid": (122, -1),
+    "capset": (126, 0, 0),
+    "keyctl": (250, 0, 0, 0, 0, 0),
+    "add_key": (248, 0, 0, 0, 0, 0),
+    "request_key": (249, 0, 0, 0, 0),
+    # wide surfaces of the kernel
+    "bpf": (321, 0, 0, 0),
+    "perf_event_open": (298, 0, 0, 0, 0, 0),
+    "userfaultfd": (323, 0),
+    "io_uring_setup": (425, 0, 0),
+    "io_uring_enter": (426, -1, 0, 0, 0, 0),
+    "io_setup": (206, 0, 0),
+    "init_module": (175, 0, 0, 0),
+    "finit_module": (313, -1, 0, 0),
+    "delete_module": (176, 0, 0),
+    "kexec_load": (246, 0, 0, 0, 0),
+    "syslog": (103, 10, 0, 0),
+    "acct": (163, 0),
+    "swapon": (167, 0, 0),
+    "quotactl": (179, 0, 0, 0, 0),
+    "reboot": (169, 0, 0, 0, 0),
+    "settimeofday": (164, 0, 0),
+    "clock_settime": (227, 99, 0),
+    "adjtimex": (159, 0),
+    "sethostname": (170, 0, 0),
+    "lookup_dcookie": (212, 0, 0, 0),
+    "uselib": (134, 0),
+    "vhangup": (153,),
+    # memory and messages that outlive a process or reach another
+    "memfd_create": (319, 0, 0),
+    "memfd_secret": (447, 0),
+    "shmget": (29, 0, 0, 0),
+    "shmat": (30, -1, 0, 0),
+    "semget": (64, 0, 0, 0),
+    "msgget": (68, 0, 0),
+    "mq_open": (240, 0, 0, 0, 0),
+    "mlock": (149, 0, 0),
+    "mlockall": (151, 0),
+    "remap_file_pages": (216, 0, 0, 0, 0, 0),
+    "migrate_pages": (256, 0, 0, 0, 0),
+    "inotify_init": (253,),
+    "inotify_init1": (294, 0),
+    "fanotify_init": (300, 0, 0),
+    "signalfd4": (289, -1, 0, 8, 0),
+    "timerfd_create": (283, 0, 0),
+    "timer_create": (222, 0, 0, 0),
+    "eventfd with flags of old": (284, 0),
+    # network
+    "socket TCP": (41, 2, 1, 0),
+    "socket UDP": (41, 2, 2, 0),
+    "socket TCP v6": (41, 10, 1, 0),
+    "socket unix": (41, 1, 1, 0),
+    "socket netlink": (41, 16, 3, 0),
+    "socket packet": (41, 17, 3, 0),
+    "socket kernel crypto": (41, 38, 5, 0),
+    "socket virtual machine": (41, 40, 1, 0),
+    "socket pair of datagrams": (53, 1, 2, 0, 0),
+    "socket pair of packets": (53, 1, 5, 0, 0),
+    "socket pair of another family": (53, 2, 1, 0, 0),
+    "connect": (42, -1, 0, 0),
+    "bind": (49, -1, 0, 0),
+    "listen": (50, -1, 0),
+    "accept": (43, -1, 0, 0),
+    "accept4": (288, -1, 0, 0, 0),
+    "send to an address": (44, -1, 0, 0, 0, 1, 0),
+    "send to an address in the upper half": (44, -1, 0, 0, 0, 1 << 40, 0),
+    "sendmsg": (46, -1, 0, 0),
+    "sendmmsg": (307, -1, 0, 0, 0),
+    "recvmsg": (47, -1, 0, 0),
+    "setsockopt": (54, -1, 0, 0, 0, 0),
+    # limits and priorities
+    "setrlimit": (160, 9, 0),
+    "prlimit64 with a new limit": (302, 0, 9, 1, 0),
+    "prlimit64 with one in the upper half": (302, 0, 9, 1 << 40, 0),
+    "setpriority": (141, 0, 0, 0),
+    "ioprio_set": (251, 0, 0, 0),
+    "sched_setscheduler": (144, 0, 0, 0),
+    "sched_setaffinity": (203, 0, 0, 0),
+    "sched_setattr": (314, 0, 0, 0),
+    # files beside opening them
+    "truncate": (76, 0, 0),
+    "chmod": (90, 0, 0),
+    "fchmod": (91, -1, 0),
+    "fchmodat": (268, -1, 0, 0),
+    "chown": (92, 0, 0, 0),
+    "fchown": (93, -1, 0, 0),
+    "lchown": (94, 0, 0, 0),
+    "link": (86, 0, 0),
+    "linkat": (265, -1, 0, -1, 0, 0),
+    "symlink": (88, 0, 0),
+    "symlinkat": (266, 0, -1, 0),
+    "mknod": (133, 0, 0, 0),
+    "mknodat": (259, -1, 0, 0, 0),
+    "utime": (132, 0, 0),
+    "utimensat": (280, -1, 0, 0, 0),
+    "setxattr": (188, 0, 0, 0, 0, 0),
+    "getxattr": (191, 0, 0, 0, 0),
+    "flock": (73, -1, 0),
+    "fallocate": (285, -1, 0, 0, 0),
+    "splice": (275, -1, 0, -1, 0, 0, 0),
+    "tee": (276, -1, -1, 0, 0),
+    "vmsplice": (278, -1, 0, 0, 0),
+    "sync": (162,),
+    "fcntl: signals to the zygote": (72, 0, 8, "parent"),
+    "fcntl: signals to the zygote, newer": (72, 0, 15, 0),
+    "fcntl: another signal": (72, 0, 10, 9),
+    "fcntl: watch a folder": (72, 0, 1026, 0),
+    "fcntl: lease": (72, 0, 1024, 0),
+    # what this kernel may get one day
+    "a number of tomorrow": (700, 0, 0),
+}
+
+
+@x86_64
+async def test_system_calls_are_refused(sandbox: Any) -> None:
+    code = (
+        PRELUDE
+        + """\
+def main(calls):
+    parent = os.getppid()
+    long = ctypes.c_long
+    return {name: call(*(long(parent if x == 'parent' else x) for x in numbers))
+            for name, numbers in calls.items()}
+"""
+    )
+    found = await sandbox.python(code, calls=REFUSED)
+    assert {name: answer for name, answer in found.items() if answer != "EPERM"} == {}
+    assert len(found) > 140
+
+
+@x86_64
+async def test_calls_with_a_fallback_look_absent(sandbox: Any) -> None:
+    code = (
+        PRELUDE
+        + "def main(): return [call(435, 0, 0), call(437, -100, 0, 0, 0), call(16, 0, 0x5412, 0)]"
+    )
+    # clone3 and openat2; pushing a character into a terminal
+    assert await sandbox.python(code) == ["ENOSYS", "ENOSYS", "ENOTTY"]
+
+
+@x86_64
+@pytest.mark.parametrize("number", [0x40000000 + 39, 0x40000000 + 57, 0xFFFFFFF0])
+async def test_another_call_interface_ends_the_process(sandbox: Any, number: int) -> None:
+    error = await sandbox.error(PRELUDE + f"def main(): libc.syscall(ctypes.c_long({number}))")
+    assert str(error) == "the process of the code was killed by SIGSYS"
+
+
+@x86_64
+async def test_32_bit_code_ends_the_process(sandbox: Any) -> None:
+    # mov eax, 20 (getpid); int 0x80; ret
+    code = (
+        PRELUDE
+        + """\
+import mmap
+def main():
+    page = mmap.mmap(-1, 4096, prot=7)
+    page.write(bytes.fromhex('b814000000cd80c3'))
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return ctypes.CFUNCTYPE(ctypes.c_int)(address)()
+"""
+    )
+    error = await sandbox.error(code)
+    assert error.code == "sandbox.killed"
+
+
+# ------------------------------------------------------------------------------------- files
+
+HIDDEN = [
+    "/etc/passwd",
+    "/etc/hostname",
+    "/root",
+    "/home",
+    "/",
+    "/tmp",
+    "/var/log",
+    "/dev",
+    "/dev/mem",
+    "/dev/tty",
+    "/dev/shm",
+    "/dev/kmsg",
+    "/sys/kernel",
+    "/proc",
+    "/proc/self/environ",
+    "/proc/self/maps",
+    "/proc/self/mem",
+    "/proc/self/fd",
+    "/proc/self/cmdline",
+    "/proc/thread-self/status",
+    "/proc/1/environ",
+    "/proc/1/root/etc/passwd",
+    "/proc/{parent}/environ",
+    "/proc/{parent}/mem",
+    "/proc/{parent}/cwd/etc/passwd",
+    "/proc/{host}/environ",
+    "/proc/meminfo",
+    "/proc/kallsyms",
+    "/proc/sysrq-trigger",
+    "..",
+    "../..",
+    "./../../../etc/passwd",
+]
+
+
+async def test_the_machine_s_files_cannot_be_read(sandbox: Any) -> None:
+    code = (
+        PRELUDE
+        + """\
+def read(path):
+    return os.listdir(path) if os.path.isdir(path) else open(path, 'rb').read(20)
+def main(paths, host):
+    return {p: tried(read, p.format(parent=os.getppid(), host=host)) for p in paths}
+"""
+    )
+    here = [__file__, sys.executable, str(Path(sys.prefix) / "lib"), os.getcwd()]
+    found = await sandbox.python(code, paths=HIDDEN + here, host=os.getpid())
+    assert {p: answer for p, answer in found.items() if answer not in ("EACCES", "ENOENT")} == {}
+
+
+async def test_site_packages_beside_the_standard_library_are_hidden(sandbox: Any) -> None:
+    code = (
+        PRELUDE
+        + """\
+import sys
+def main():
+    folders = [os.path.join(p, 'site-packages') for p in sys.path]
+    return [p for p in sys.path if 'packages' in p], [tried(os.listdir, f) for f in folders]
+"""
+    )
+    on_path, answers = await sandbox.python(code)
+    assert on_path == []
+    assert set(answers) <= {"EACCES", "ENOENT", "ENOTDIR"}
+
+
+async def test_nothing_can_be_written_outside_the_scratch_folder(sandbox: Any) -> None:
+    code = (
+        PRELUDE
+        + """\
+def main(places):
+    out = {}
+    for place in places:
+        path = os.path.join(place, 'evil')
+        out[place] = [
+            tried(open, path, 'w'),
+            tried(os.mkdir, path),
+            tried(os.rename, 'mine', path),
+            tried(os.open, place, os.O_TMPFILE | os.O_RDWR),
+        ]
+    out['stdlib'] = [tried(open, os.__file__, 'a'), tried(os.unlink, os.__file__),
+        tried(os.rename, os.__file__, 'mine'), tried(os.rmdir, os.path.dirname(os.__file__))]
+    out['scratch'] = [tried(os.rmdir, os.getcwd()), tried(os.rename, os.getcwd(), '../x')]
+    return out
+"""
+    )
+    places = ["/tmp", "/", "/dev/shm", "/var/tmp", "/root", "/home", "..", "/proc/self", "/run"]
+    found = await sandbox.python("open('mine', 'w').close()\n" + code, places=places)
+    refusals = {"EACCES", "EPERM", "ENOENT", "EXDEV", "EBUSY", "EROFS", "EOPNOTSUPP", "ENOTEMPTY"}
+    assert {p: a for p, a in found.items() if not set(a) <= refusals} == {}
+
+
+async def test_links_devices_and_pipes_cannot_be_made(sandbox: Any) -> None:
+    code = (
+        PRELUDE
+        + """\
+def main(): return [tried(os.symlink, '/etc/passwd', 'a'), tried(os.link, '/etc/passwd', 'b'),
+    tried(os.mkfifo, 'c'), tried(os.mknod, 'd', 0o600 | 0o020000, 0)]
+"""
+    )
+    assert await sandbox.python(code) == ["EPERM"] * 4
+
+
+async def test_the_folder_of_another_call_is_out_of_reach(sandbox: Any) -> None:
+    other = asyncio.create_task(
+        sandbox.python("import time\ndef main():\n open('s', 'w').write('x')\n time.sleep(1)")
+    )
+    await asyncio.sleep(0.5)
+    code = (
+        PRELUDE
+        + """\
+def main():
+    mine = os.getcwd()
+    return [tried(open, f'../{i}/s') for i in range(1, 9) if not mine.endswith(f'/{i}')]
+"""
+    )
+    answers = set(await sandbox.python(code))
+    assert "EACCES" in answers
+    assert answers <= {"EACCES", "ENOENT"}  # whether a name exists is no secret
+    await other
+
+
+async def test_a_descriptor_leads_nowhere(sandbox: Any) -> None:
+    """Only null in, out, err, and the connection; none of the zygote, of Landlock, of others."""
+    code = (
+        PRELUDE
+        + """\
+import stat
+def kind(fd):
+    mode = os.fstat(fd).st_mode
+    return 'socket' if stat.S_ISSOCK(mode) else 'null' if stat.S_ISCHR(mode) else 'other'
+def main():
+    out = []
+    for fd in range(4096):
+        try: out.append(kind(fd))
+        except OSError: pass
+    return out, [tried(lambda: os.open('etc/passwd', os.O_RDONLY, dir_fd=fd)) for fd in range(99)]
+"""
+    )
+    kinds, answers = await sandbox.python(code)
+    assert kinds == ["null", "null", "null", "socket"]
+    assert set(answers) <= {"ENOTDIR", "EBADF"}
+
+
+# ------------------------------------------------------------- what the process knows and is
+
+
+async def test_environment_arguments_and_memory_hold_nothing_of_the_host(sandbox: Any) -> None:
+    code = """\
+import gc, os, sys
+def main():
+    seen = [x for o in gc.get_objects() for x in gc.get_referents(o)
+            if isinstance(x, (str, bytes))]
+    word = '-'.join(['s3cret', 'of', 'the'])
+    held = [x for x in seen if (word if isinstance(x, str) else word.encode()) in x]
+    return dict(os.environ), sys.argv, sys.orig_argv, os.listdir('.'), len(held)
+"""
+    environment, arguments, original, files, held = await sandbox.python(code)
+    known = {"TMPDIR", "HOME", "MPLCONFIGDIR", "TZ", "MPLBACKEND", "LC_CTYPE"}
+    assert set(environment) <= known | {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    assert "s3cret" not in str(environment)
+    assert (arguments, original, files) == (["main.py"], [], [])
+    assert held <= 1  # the word of the search itself
+
+
+async def test_a_call_sees_nothing_of_the_call_before(sandbox: Any) -> None:
+    await sandbox.python(
+        """\
+import json, sys, builtins, os
+def main(word):
+    builtins.left = sys.left = os.left = word
+    json.dumps = json.loads = json.JSONEncoder.encode = lambda *a, **k: 'poison'
+    sys.modules['re'] = None
+    sys.path.insert(0, '/evil')
+    os.environ['LEFT'] = word
+    open(os.path.join(os.environ['TMPDIR'], 'left'), 'w').write(word)
+    return word
+""",
+        word="the first one's secret",
+    )
+    code = """\
+import gc, json, os, re, sys
+def main():
+    word = ' '.join(['the first', 'one\\'s secret'])
+    seen = [x for o in gc.get_objects() for x in gc.get_referents(o) if x == word]
+    return (hasattr(sys, 'left'), hasattr(os, 'left'), 'left' in dir(__builtins__),
+        json.loads(json.dumps([1])), sys.path[0] == '/evil', 'LEFT' in os.environ,
+        os.listdir('.'), [x for x in seen if x is not word])
+"""
+    assert await sandbox.python(code) == [False, False, False, [1], False, False, [], []]
+
+
+async def test_root_has_no_privileges_left(sandbox: Any) -> None:
+    """If we run as root: its name, but nothing that it could do."""
+    code = (
+        PRELUDE
+        + """\
+def main(): return [tried(os.setuid, 0), tried(os.nice, -5), tried(os.chroot, '.')]
+"""
+    )
+    assert set(await sandbox.python(code)) == {"EPERM"}
+
+
+# -------------------------------------------------------------------------- running wild
+
+STOPPED = {
+    "endless loop": ("def main():\n while True: pass", "time-limit"),
+    "loop in C": ("def main(): return len(str(9**9**9))", "time-limit"),
+    "sleep": ("import time\ndef main(): time.sleep(100)", "time-limit"),
+    "wait for more": (
+        """\
+import os
+def main():
+ for fd in range(3, 64):
+  try: os.read(fd, 1)
+  except OSError: pass
+""",
+        "time-limit",
+    ),
+    "loop deaf to signals": (
+        """\
+import signal
+def main():
+ for s in range(1, 64):
+  try: signal.signal(s, signal.SIG_IGN)
+  except (OSError, ValueError): pass
+ while True: pass
+""",
+        "time-limit",
+    ),
+    "loop in catching everything": (
+        """\
+def main():
+ while True:
+  try:
+   while True: print('x' * 100)
+  except BaseException: pass
+""",
+        "time-limit",
+    ),
+    "regular expression": (
+        "import re\ndef main(): return bool(re.match(r'(a+)+$', 'a' * 40 + 'b'))",
+        "time-limit",
+    ),
+    "digits without the limit": (
+        "import sys\ndef main():\n sys.set_int_max_str_digits(0)\n return str(7 ** 40_000_000)",
+        "time-limit",
+    ),
+    "threads that never end": (
+        """\
+import threading
+def main():
+ threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()
+ while True: pass
+""",
+        "time-limit",
+    ),
+    "10 GB": ("def main(): return len(bytearray(10 << 30))", "memory-limit"),
+    "a growing list": (
+        "def main():\n x = []\n while True: x.append('y' * 100000 + str(len(x)))",
+        "memory-limit",
+    ),
+    "a decompression bomb": (
+        """\
+import zlib, base64
+def main():
+ packed = zlib.compress(bytes(50 << 20))
+ return len(zlib.decompress(zlib.compress(zlib.decompress(packed) * 20)))
+""",
+        "memory-limit",
+    ),
+    "a long text": ("def main(): return 'x' * (6 << 20)", "output-limit"),
+    "many prints": ("def main():\n while True: print('x' * 1000)", "output-limit"),
+    "prints by the back door": (
+        "import sys\ndef main():\n while True: sys.stdout.buffer.write(b'x' * 1000)",
+        "output-limit",
+    ),
+    "control characters, longer in JSON": (
+        "def main():\n print('\\x00' * (1 << 20))\n return 1",
+        "output-limit",
+    ),
+    "a large file": (
+        "def main():\n f = open('a', 'wb')\n while True: f.write(bytes(1 << 20)); f.flush()",
+        "raised",
+    ),
+    "many files": (
+        """\
+def main():
+ n = 0
+ while True:
+  n += 1
+  with open(f'f{n}', 'wb') as f: f.write(bytes(100_000))
+""",
+        "scratch-limit",
+    ),
+    "many empty files": (
+        "def main():\n n = 0\n while True:\n  n += 1\n  open(f'f{n}', 'wb').close()",
+        "scratch-limit time-limit",  # on some disks it does not get far
+    ),
+    "files that have no name any more": (
+        """\
+import os
+def main():
+ kept = []
+ while len(kept) < 50:
+  f = open('x', 'wb'); os.unlink('x'); kept.append(f)
+  f.write(bytes(1 << 20)); f.flush()
+ import time; time.sleep(5)
+""",
+        "scratch-limit",
+    ),
+    "folders without end": (
+        "import os\ndef main():\n while True: os.mkdir('d'); os.chdir('d')",
+        "scratch-limit time-limit",
+    ),
+    "threads with small stacks": (
+        """\
+import threading, time
+def main():
+ threading.stack_size(32768)
+ while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
+""",
+        "too-many-threads",
+    ),
+    "recursion": ("def f(): return f()\ndef main(): return f()", "raised"),
+    "recursion without a limit": (
+        """\
+import sys
+sys.setrecursionlimit(10 ** 9)
+class A:
+ def __getattr__(self, name): return getattr(self, name + 'x')
+def main(): return A().y
+""",
+        "killed memory-limit",
+    ),
+    "a deep result": (
+        "def main():\n x = []\n for _ in range(100000): x = [x]\n return x",
+        "not-json",
+    ),
+    "a circular result": ("def main():\n x = []\n x.append(x)\n return x", "not-json"),
+    "a fork in a loop": (
+        "import os\ndef main():\n while True: os.fork()",
+        "raised",
+    ),
+    "a segmentation fault": ("import ctypes\ndef main(): ctypes.string_at(0)", "killed"),
+    "abort": ("import os\ndef main(): os.abort()", "killed"),
+    "a trap": ("import os, signal\ndef main(): signal.raise_signal(9)", "killed"),
+    "_exit": ("import os\ndef main(): os._exit(0)", "no-result"),
+    "hanging up": (
+        "import os\ndef main():\n os.closerange(3, 64)\n while True: pass",
+        "time-limit",
+    ),
+    "hanging up everything": (
+        "import os\ndef main():\n os.closerange(0, 4096)\n os._exit(3)",
+        "no-result",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+async def test_wild_code_is_stopped(sandbox: Any, name: str) -> None:
+    code, expected = STOPPED[name]
+    error = await sandbox.error(code)
+    assert error.code.removeprefix("sandbox.") in expected.split(), error
+    assert "sandbox." not in error.message or "allows" in error.message
+    assert error.type == "CodeExecutionError"
