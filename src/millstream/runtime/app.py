@@ -53,11 +53,11 @@ class App:
         self.limits = limits
         self.home = home
         self.plan: Plan = compile(app, REGISTRY)
+        self.problems = [*app.problems, *dsl.check_structure(app), *self.plan.problems]
         self._ports = ports
         self._machine: Machine | None = None
         self._runner: asyncio.Runner | None = None
         self._runs: list[asyncio.Task[RunFinished]] = []
-        self._sound = False
 
     # ------------------------------------------------------------------------------ what it is
 
@@ -172,14 +172,11 @@ class App:
 
     def sound(self) -> None:
         """Raises BadInput, with the first thing that is wrong, for an app that cannot run."""
-        if self._sound:
-            return
-        for problem in (*self.dsl.problems, *dsl.check_structure(self.dsl), *self.plan.problems):
+        for problem in self.problems:
             if problem.severity == "error":
                 raise problem.as_error(BadInput)
         if self.plan.start is None:
             raise BadInput("runtime.nothing-to-run", mode=self.mode)
-        self._sound = True
 
     async def prepare(self) -> None:
         """Make sure of everything that the app needs, as a run does before its first node.
