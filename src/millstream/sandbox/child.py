@@ -56,11 +56,11 @@ def _answer(request: dict[str, Any], language: Language) -> bytes:
     try:
         body = b'{"value": ' + language.run(request["source"], request["inputs"])
         reply = body + b', "printed": ' + printed.as_json() + b"}"
-        if len(reply) <= limit:
-            return reply
         problem = Problem("output-limit")
+        if len(reply) <= limit and not printed.full:
+            return reply
     except Problem as caught:
-        problem = caught
+        problem = Problem("output-limit") if printed.full else caught
     except MemoryError:
         problem = Problem("memory-limit")
     body = b'{"problem": ' + _to_json(problem.report).encode("utf-8", "replace")
@@ -68,14 +68,19 @@ def _answer(request: dict[str, Any], language: Language) -> bytes:
 
 
 class Printed(io.BytesIO):
-    """What the code has printed; more than the limit ends the call."""
+    """What the code has printed; more than the limit ends the call.
+
+    full: whether it wanted more, which JavaScript and code that catches everything may hide.
+    """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
+        self.full = False
 
     def write(self, data: Any, /) -> int:
         if self.tell() + len(data) > self.limit:
+            self.full = True
             raise Problem("output-limit")
         return super().write(data)
 

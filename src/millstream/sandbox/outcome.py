@@ -70,8 +70,8 @@ class Outcomes:
             raise self.memory()
         try:
             answer = msgspec.convert(json.loads(reply, parse_constant=_no_constant), _Reply)
-            if _HALF_CHARACTER.search(reply):
-                json.dumps(answer.value, ensure_ascii=False).encode()
+            if _SUSPECT.search(reply):
+                json.dumps(answer.value, ensure_ascii=False, allow_nan=False).encode()
         except RecursionError:
             raise self._failed("not-json", what=say("sandbox.nested")) from None
         except UnicodeEncodeError:
@@ -159,7 +159,8 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)  # NaN and Infinity are no JSON; `run_python` has said so already
 
 
-_HALF_CHARACTER: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+# What may be half a character, or a number that Python reads as infinity.
+_SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}")
 _TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _PART: Final = 64  # bytes that a small value costs Python, at least
 

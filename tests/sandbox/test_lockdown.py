@@ -1,0 +1,210 @@
+"""The filter and the tables it is made of.
+
+The aarch64 filter cannot be run here. Both filters are therefore also run by an interpreter of
+BPF, on every system call number there may be.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from millstream.sandbox import lockdown, scratch
+from millstream.sandbox.syscalls import ABSENT, ALLOWED, ARCHITECTURES, CHECKED, NUMBERS, number
+
+ALLOW, KILL = 0x7FFF0000, 0x80000000
+EPERM, ENOSYS, ENOTTY = (0x50000 | code for code in (errno.EPERM, errno.ENOSYS, errno.ENOTTY))
+OWN_PID = 0x7FFFFFF1
+HEADERS = Path("/usr/include")
+
+
+def run(program: bytes, audit: int, nr: int, *arguments: int) -> int:
+    """What a filter decides on a system call: classic BPF as in linux/filter.h."""
+    full = [*arguments, 0, 0, 0, 0, 0, 0][:6]
+    data = struct.pack("<iIQ6Q", nr, audit, 0, *(a & 0xFFFFFFFFFFFFFFFF for a in full))
+    code = list(struct.iter_unpack("=HBBI", program))
+    accumulator = at = 0
+    while True:
+        operation, then, otherwise, constant = code[at]
+        at += 1
+        match operation:
+            case 0x20:
+                accumulator = struct.unpack_from("<I", data, constant)[0]
+            case 0x15:
+                at += then if accumulator == constant else otherwise
+            case 0x35:
+                at += then if accumulator >= constant else otherwise
+            case 0x45:
+                at += then if accumulator & constant else otherwise
+            case 0x54:
+                accumulator &= constant
+            case 0x06:
+                return int(constant)
+            case _:
+                raise AssertionError(hex(operation))
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def machine(request: pytest.FixtureRequest) -> tuple[bytes, int, str]:
+    arch = ARCHITECTURES[request.param]
+    return lockdown.program(arch), arch.audit, request.param
+
+
+Machine = tuple[bytes, int, str]
+
+
+def test_exactly_the_named_calls_are_let_through(machine: Machine) -> None:
+    program, audit, name = machine
+    arch = ARCHITECTURES[name]
+    expected = {}
+    for names in ALLOWED.values():
+        expected.update({number(n, arch): ALLOW for n in names.split()})
+    expected.update({number(n, arch): ENOSYS for n in ABSENT})
+    checked = {number(n, arch) for n in CHECKED}
+    for nr in range(2000):
+        if nr not in checked:
+            assert run(program, audit, nr, 1, 1, 1) == expected.get(nr, EPERM), nr
+
+
+def test_other_interfaces_end_the_process(machine: Machine) -> None:
+    program, audit, _ = machine
+    for other in (
+        0x40000003,
+        0x40000028,
+        0xC0000015,
+        0,
+        *(a.audit for a in ARCHITECTURES.values()),
+    ):
+        if other != audit:
+            assert run(program, other, 1) == KILL
+    for nr in (0x40000000, 0x40000001, 0x7FFFFFFF, -1, -(2**31)):
+        assert run(program, audit, nr) == KILL
+
+
+THREAD, SIGCHLD = 0x3D0F00, 17
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "decision"),
+    [
+        ("clone", (THREAD,), ALLOW),
+        ("clone", (SIGCHLD,), EPERM),
+        ("clone", (0x4111,), EPERM),  # vfork
+        *(("clone", (THREAD | 1 << bit,), EPERM) for bit in (17, 25, 26, 27, 28, 29, 30)),
+        ("fcntl", (3, 2, 1), ALLOW),
+        ("fcntl", (3, 1030, 0), ALLOW),
+        ("fcntl", (3, 8, 1), EPERM),
+        ("fcntl", (3, 10, 9), EPERM),
+        ("fcntl", (3, 15, 0), EPERM),
+        ("fcntl", (3, 1024, 0), EPERM),
+        ("ioctl", (3, 0x5421), ALLOW),
+        ("ioctl", (3, 0x5412), ENOTTY),
+        ("ioctl", (3, 0x5401), ENOTTY),
+        ("prlimit64", (0, 7, 0, 1), ALLOW),
+        ("prlimit64", (0, 7, 1, 0), EPERM),
+        ("prlimit64", (0, 7, 1 << 32, 0), EPERM),
+        ("sendto", (3, 1, 1, 0, 0, 0), ALLOW),
+        ("sendto", (3, 1, 1, 0, 1, 0), EPERM),
+        ("sendto", (3, 1, 1, 0, 1 << 63, 0), EPERM),
+        ("socketpair", (1, 1, 0), ALLOW),
+        ("socketpair", (1, 1 | 0o2000000 | 0o4000, 0), ALLOW),
+        ("socketpair", (1, 2, 0), EPERM),
+        ("socketpair", (1, 5, 0), EPERM),
+        ("socketpair", (2, 1, 0), EPERM),
+        ("tgkill", (OWN_PID, 1, 9), ALLOW),
+        ("tgkill", (1, 1, 9), EPERM),
+    ],
+)
+def test_arguments_decide(
+    machine: Machine, name: str, arguments: tuple[int, ...], decision: int
+) -> None:
+    program, audit, arch = machine
+    nr = number(name, ARCHITECTURES[arch])
+    assert nr is not None
+    assert run(program, audit, nr, *arguments) == decision
+
+
+def test_filters_fit_into_the_kernel(machine: Machine) -> None:
+    program, _, _ = machine
+    assert len(program) % 8 == 0
+    assert len(program) // 8 <= 4096
+    assert program.count(struct.pack("=I", OWN_PID)) == 1
+
+
+def test_every_named_call_has_numbers() -> None:
+    named = [n for names in ALLOWED.values() for n in names.split()] + CHECKED + ABSENT
+    assert sorted(named) == sorted(NUMBERS)
+    assert len(set(named)) == len(named)
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [("x86_64-linux-gnu/asm/unistd_64.h", 0), ("asm-generic/unistd.h", 1)],
+)
+def test_numbers_are_those_of_the_kernel_headers(header: str, column: int) -> None:
+    path = HEADERS / header
+    if not path.exists():
+        pytest.skip("the kernel's headers are not here")
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text())
+    known = {name: int(value) for name, value in found}
+    if "fstatat" in known:  # the generic table's name for what 64-bit machines call newfstatat
+        known["newfstatat"] = known["fstatat"]
+    for name, numbers in NUMBERS.items():
+        assert known.get(name) == numbers[column], name
+
+
+# ----------------------------------------------------------------------------- scratch folders
+
+
+def test_any_tree_can_be_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    os.chdir(folder)
+    try:
+        for _ in range(1500):  # deeper than a path may be long, and than Python recurses
+            os.mkdir("deep")
+            os.chdir("deep")
+    finally:
+        os.chdir(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    (folder / "link").symlink_to(outside)
+    (folder / "broken").symlink_to("nowhere")
+    (folder / "shut").mkdir()
+    (folder / "shut" / "in").write_text("x")
+    (folder / "shut").chmod(0)
+    os.mkdir(bytes(folder) + b"/\xff\n")
+    assert scratch.usage(str(folder), 10_000)[1] > 10_000
+    scratch.remove(str(folder))
+    assert not folder.exists()
+    assert (outside / "kept").read_text() == "x"
+
+
+def test_usage_counts_what_is_on_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_bytes(bytes(100_000))
+    (tmp_path / "link").symlink_to("/usr")
+    with open(tmp_path / "holes", "wb") as file:
+        file.truncate(1 << 40)
+    size, entries = scratch.usage(str(tmp_path), 100)
+    assert entries == 4
+    assert 100_000 <= size < 200_000
+    assert scratch.usage(str(tmp_path), 2)[1] == 3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
+def test_files_without_a_name_are_counted_too(tmp_path: Path) -> None:
+    with open(tmp_path / "a", "wb") as file:
+        file.write(bytes(300_000))
+        file.flush()
+        before = scratch.open_but_removed(os.getpid())
+        os.unlink(tmp_path / "a")
+        assert scratch.open_but_removed(os.getpid()) - before >= 300_000
+    assert scratch.open_but_removed(2**22 + 1) == 0
