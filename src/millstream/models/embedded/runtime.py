@@ -41,7 +41,9 @@ PROVIDER = "embedded"
 CONTEXT = 8192  # tokens of a call where nobody says, if the model was trained for as many
 SLOTS = 2  # calls at once where nobody says; more cost time at the load and add little speed
 _LEAST_CONTEXT = 2048  # what a context that nobody asked for may shrink to
-_BATCH = 256  # tokens of a prompt that are read before a cancel is seen
+_BATCH = 128  # tokens of a prompt that are read before a cancel is seen
+# While it reads a prompt llama.cpp only notices that nobody listens if it has something to say.
+_EXTRA = {"return_progress": True}
 _CHILD = Path(__file__).with_name("child.py")
 _SLOW = 0.3  # of the best speed so far: then the threads are timed anew
 _SLOW_TOKENS = 16  # shorter answers tell nothing of the speed
@@ -377,7 +379,7 @@ class _Child:
             key=self.key,
             context=self.plan.context,
             slots=self.plan.slots,
-            options={"tokenize": True, "images": False},
+            options={"tokenize": True, "images": False, "quirks": {"extra": _EXTRA}},
         )
 
     @property
