@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from millstream.base import Failed
 from millstream.engine.ports import ModelChunk, ModelEnd, ModelRef, ModelRequest, Usage
 from millstream.tools.languages import find_language
-from millstream.tools.llm_translate import LlmTranslate, clean, prompt, ran_away
+from millstream.tools.llm_translate import LlmTranslate, clean, longest, prompt, ran_away
 from millstream.tools.translation import DUCKDUCKGO, GOOGLE
 
 Reply = Callable[[ModelRequest], str]
@@ -103,7 +103,7 @@ async def test_a_model_that_repeats_itself_must_end_in_a_bounded_string() -> Non
     first, second = model.requests
     assert first.schema is None
     assert second.schema is not None
-    assert second.schema["properties"]["translation"]["maxLength"] == 6 * len("All right.") + 100
+    assert second.schema["properties"]["translation"]["maxLength"] == 33  # 100 bytes of Chinese
     assert model.closed == 2, "the first call was broken off"
 
 
@@ -176,14 +176,30 @@ def test_quotation_marks_of_the_models_own_are_taken_off(
 
 
 def test_what_counts_as_running_away() -> None:
-    assert ran_away("谢谢" * 16, "thanks")
-    assert ran_away("I am sorry. " * 6, "thanks a lot for all of that")
-    assert ran_away("x y " * 60, "short")
-    assert not ran_away("-" * 40, "a rule: " + "-" * 40)
-    assert not ran_away("no, no, no, no", "nein, nein, nein, nein")
+    assert ran_away("谢谢" * 16, "thanks", 1_000)
+    assert ran_away("I am sorry. " * 6, "thanks a lot for all of that", 1_000)
+    assert ran_away("too long", "x", 7)
+    assert not ran_away("-" * 40, "a rule: " + "-" * 40, 1_000)
+    assert not ran_away("no, no, no, no", "nein, nein, nein, nein", 1_000)
+
+
+@pytest.mark.parametrize(
+    ("code", "source", "translation"),
+    [
+        ("de", "有志者事竟成", "Wo ein Wille ist, da ist auch ein Weg."),
+        ("ta", "Thank you", "மிக்க நன்றி உங்களுக்கு"),
+        ("en", "中华人民共和国成立", "The founding of the People's Republic of China"),
+        ("zh-cn", "OK", "好的，没有问题"),
+        ("sw", "你好", "Habari za asubuhi, karibuni sana"),
+    ],
+)
+def test_a_real_translation_has_room(code: str, source: str, translation: str) -> None:
+    language = find_language(code)
+    assert language is not None
+    assert len(translation) <= longest(source, language)
 
 
 @given(st.text(), st.text())
 def test_cleaning_never_fails_and_never_adds(answer: str, source: str) -> None:
     assert clean(answer, source) in answer
-    assert ran_away(answer, source) in (True, False)
+    assert ran_away(answer, source, 50) in (True, False)

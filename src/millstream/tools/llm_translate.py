@@ -102,12 +102,12 @@ class LlmTranslate:
         """The translation; None if the model ran away (a broken-off call has no usage) or said
         nothing."""
         request = ModelRequest(self._model, prompt(text, language), params={"temperature": 0})
-        answer = ""
+        answer, most = "", longest(text, language)
         async with aclosing(self._models.generate(request)) as items:  # type: ignore[type-var]
             async for item in items:
                 if isinstance(item, ModelChunk):
                     answer += item.text
-                    if ran_away(answer, text):
+                    if ran_away(answer, text, most):
                         return None, Usage()
                     continue
                 if item.finish_reason == "length":
@@ -125,7 +125,11 @@ class LlmTranslate:
             schema={
                 "type": "object",
                 "properties": {
-                    "translation": {"type": "string", "minLength": 1, "maxLength": _longest(text)}
+                    "translation": {
+                        "type": "string",
+                        "minLength": 1,
+                        "maxLength": longest(text, language),
+                    }
                 },
                 "required": ["translation"],
                 "additionalProperties": False,
@@ -156,15 +160,17 @@ def prompt(text: str, language: Language, *, json: bool = False) -> list[Message
     return [Message("system", system), *example, Message("user", text)]
 
 
-def _longest(source: str) -> int:
-    """Characters that no translation of a text needs: from Chinese to German it grows fivefold."""
-    return 6 * len(source) + 100
+def longest(source: str, language: Language) -> int:
+    """Characters that no translation of a text needs. In UTF-8 a text takes at most about thrice
+    the bytes in one language that it takes in another; languages differ in bytes a character."""
+    sample = language.thanks or "x"
+    return (4 * len(source.encode(errors="replace")) + 60) * len(sample) // len(sample.encode())
 
 
-def ran_away(answer: str, source: str) -> bool:
-    """Whether an answer, still growing, is no translation any more: far longer than its source,
-    or repeating one phrase that the source does not repeat."""
-    if len(answer) > _longest(source):
+def ran_away(answer: str, source: str, most: int) -> bool:
+    """Whether an answer, still growing, is no translation any more: of more than `most`
+    characters, or repeating one phrase that the source does not repeat."""
+    if len(answer) > most:
         return True
     for length in range(1, 81):
         times = max(6, 32 // length)
