@@ -25,6 +25,7 @@ from millstream.engine.limits import NONE
 from millstream.nodes import REGISTRY
 from millstream.runtime.choice import Choice
 from millstream.runtime.clock import SystemClock
+from millstream.runtime.files import LocalFiles
 from millstream.runtime.result import Result
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class App:
         accepted = self.accept({**(inputs or {}), **named})
         variables = self._variables(query)
         ports, substitutes = await self._prepared()
+        if isinstance(ports.files, LocalFiles):
+            ports.files.allow(accepted)
         events = _Buffer()
         task = asyncio.create_task(
             execute(

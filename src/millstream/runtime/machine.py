@@ -21,6 +21,7 @@ from millstream.home import Bindings, Home, every_model, everything_local, parse
 from millstream.models.resolver import LOCAL, Resolution, Resolver
 from millstream.runtime.choice import Choice
 from millstream.runtime.clock import SystemClock
+from millstream.runtime.files import LocalFiles
 
 if TYPE_CHECKING:
     from millstream.home import ShelfModel
@@ -63,6 +64,7 @@ class Machine:
         self._sandbox: LocalSandbox | None = None
         self._survey: asyncio.Task[Survey] | None = None
         self._prepared: dict[int, tuple[Plan, Prepared]] = {}
+        self.files = LocalFiles(lambda: self.http)
 
     # ---------------------------------------------------------------------------------- parts
 
@@ -160,7 +162,7 @@ class Machine:
         needs = plan.needs()
         clock = SystemClock()
         if not needs:
-            return Prepared(Ports(clock=clock, sandbox=_Lazy(self)), [], [])
+            return Prepared(Ports(clock=clock, sandbox=_Lazy(self), files=self.files), [], [])
         resolver = self.resolver(choice, app_file)
         models = tools = None
         first = next((need.ref for need in needs if need.kind == "model"), LOCAL)
@@ -173,7 +175,7 @@ class Machine:
                 continue_on_length=wanted.continue_on_length,
                 check_prompt_tokens=wanted.check_prompt_tokens,
             )
-            models = Router(self.http, resolver.bind, rules=rules)
+            models = Router(self.http, resolver.bind, files=self.files, rules=rules)
         bound: dict[str, str] = {}
         if any(need.kind == "tool" for need in needs):
             bound = await self._substitutes(needs, resolver.bindings)
@@ -186,7 +188,9 @@ class Machine:
             for met in findings
             if met.substitute
         ]
-        ports = Ports(clock=clock, models=models, tools=tools, sandbox=_Lazy(self))
+        ports = Ports(
+            clock=clock, models=models, tools=tools, sandbox=_Lazy(self), files=self.files
+        )
         return Prepared(ports, findings, substitutes)
 
     async def _meet(

@@ -26,4 +26,24 @@ MESSAGES = {
         'Say it with --query "…" (in Python: run(query="…")).',
         '请用 --query "…" 提供（在 Python 中：run(query="…")）。',
     ),
+    "file-not-given": Text(
+        "the file {name!r} is not one of the inputs, so it is not read",
+        "文件 {name!r} 不是输入之一，因此不会读取",
+        "Give it as an input of the app.",
+        "请把它作为应用的输入提供。",
+    ),
+    "file-unreadable": Text(
+        "the file {name!r} cannot be read: {reason}",
+        "无法读取文件 {name!r}：{reason}",
+    ),
+    "file-status": Text(
+        "the file {name!r} could not be fetched: its server answered {status}",
+        "无法获取文件 {name!r}：服务器返回 {status}",
+        "Check its address.",
+        "请检查它的地址。",
+    ),
+    "file-garbled": Text(
+        "the file {name!r} is a data: address that cannot be decoded",
+        "文件 {name!r} 的 data: 地址无法解码",
+    ),
 }
