@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from millstream.base import MillstreamError
+from millstream.base import MillstreamError, Place
 from millstream.checks.report import (
     Finding,
     Met,
@@ -21,6 +21,7 @@ from millstream.checks.report import (
 )
 from millstream.checks.variables import check_variables
 from millstream.dsl import Problem, check_structure
+from millstream.dsl.read import WITH_GRAPH
 from millstream.engine import Plan
 
 __all__ = ["Finding", "Met", "NodeReport", "Report", "report", "unreadable"]
@@ -32,6 +33,9 @@ def problems(plan: Plan) -> list[Problem]:
     """Everything that is wrong or odd in the file, each thing once."""
     app = plan.app
     found = [*app.problems, *check_structure(app), *plan.problems, *check_variables(plan)]
+    if app.mode not in WITH_GRAPH:
+        place = Place(file=app.file)
+        found.append(Problem("error", "checks.mode-not-yet", place, {"mode": app.mode}))
     return [
         problem
         for i, problem in enumerate(found)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream import dsl
-from millstream.base import BadInput, MillstreamError
-from millstream.dsl.read import read_file, read_text
+from millstream.base import BadInput, MillstreamError, NotHere, Place
+from millstream.dsl.read import WITH_GRAPH, read_file, read_text
 from millstream.engine import Limits, Plan, Ports, compile, execute
 from millstream.engine.events import Event, RunFinished
 from millstream.engine.limits import NONE
@@ -174,10 +174,14 @@ class App:
         return bool(self._runs)
 
     def sound(self) -> None:
-        """Raises BadInput, with the first thing that is wrong, for an app that cannot run."""
+        """Raises BadInput, with the first thing that is wrong, for an app that cannot run, and
+        NotHere for one of a mode that this version does not run."""
         for problem in self.problems:
             if problem.severity == "error":
                 raise problem.as_error(BadInput)
+        if self.mode not in WITH_GRAPH:
+            place = Place(file=self.dsl.file)
+            raise NotHere("checks.mode-not-yet", place=place, mode=self.mode)
         if self.plan.start is None:
             raise BadInput("runtime.nothing-to-run", mode=self.mode)
 

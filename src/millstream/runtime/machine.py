@@ -133,10 +133,10 @@ class Machine:
 
     def _bindings(self, choice: Choice, app_file: str | None) -> Bindings:
         rules = [parse_bind(f"{name}={target}") for name, target in choice.bind.items()]
-        if choice.model:
-            rules.append(every_model(choice.model))
         if choice.local:
             rules.append(everything_local())
+        if choice.model:  # behind the other general rule, so that it goes before it
+            rules.append(every_model(choice.model))
         beside = app_file if app_file and Path(app_file).is_file() else None
         return self.home.bindings(beside, rules)
 

@@ -5,6 +5,12 @@ MESSAGES = {
     "substitute": Text("runs with substitutes", "可用替代品运行"),
     "needs-you": Text("needs you", "需要您处理"),
     "unreadable": Text("cannot be read", "无法读取"),
+    "mode-not-yet": Text(
+        "this version of Millstream cannot run apps of the mode {mode} yet",
+        "此版本的 Millstream 暂不能运行 {mode} 模式的应用",
+        "Apps of the modes workflow and advanced-chat run; this file is read and kept whole.",
+        "workflow 和 advanced-chat 模式的应用可以运行；此文件会被完整读取和保留。",
+    ),
     "nothing-chosen": Text(
         "no variable is chosen here",
         "这里没有选择变量",
