@@ -646,3 +646,42 @@ async def test_wild_code_is_stopped(sandbox: Any, name: str) -> None:
     assert error.code.removeprefix("sandbox.") in expected.split(), error
     assert "sandbox." not in error.message or "allows" in error.message
     assert error.type == "CodeExecutionError"
+
+
+# ---------------------------------------------------------------- talking to the host oneself
+
+SAY = """\
+import os, socket, stat, struct
+def say(data):
+    for fd in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode): os.write(fd, data)
+        except OSError: pass
+def frame(body, length=None):
+    return struct.pack('<Q', len(body) if length is None else length) + body
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("b'x' * 100", "output-limit"),
+        ("frame(b'not json')", "garbled"),
+        ("frame(b'[1]')", "garbled"),
+        ("frame(b'{\"printed\": 1}')", "garbled"),
+        ("frame(b'{\"value\": NaN}')", "garbled"),
+        ('frame(b\'{"problem": {"kind": "no-lock", "problem": "off with it"}}\')', "garbled"),
+        ("frame(b'', 2 ** 63)", "output-limit"),
+        ("frame(b'[' * 1000000)", "not-json"),
+        ("frame(b'{}', 100) + b'\\0' * 100", "garbled"),
+        ("b'\\1'", "time-limit"),
+    ],
+)
+async def test_a_forged_reply_is_an_error(sandbox: Any, said: str, code: str) -> None:
+    error = await sandbox.error(SAY + f"def main():\n  say({said})\n  while True: pass")
+    assert error.code == f"sandbox.{code}"
+
+
+async def test_a_well_forged_reply_is_the_code_s_own_result_and_its_end(sandbox: Any) -> None:
+    code = SAY + "def main():\n  say(frame(b'{\"value\": 7}'))\n  while True: pass"
+    assert await sandbox.python(code) == 7

@@ -20,7 +20,6 @@ from typing import Any
 
 from millstream.base import BadInput, Failed, NotHere, say
 from millstream.engine.ports import CodeResult
-from millstream.sandbox import lockdown
 from millstream.sandbox.outcome import MB, Outcomes, SandboxLimits
 from millstream.sandbox.processes import Child, TooLong, Zygote
 
@@ -35,8 +34,8 @@ class LocalSandbox:
     environment its own interpreter is used, otherwise `python`, by default the one that runs us.
     readable: further folders that code may read.
     preload: packages to import once instead of in every call.
-    unconfined: run code even where the system cannot lock it in; by default what the environment
-    variable MILLSTREAM_SANDBOX says ("unconfined").
+    unconfined: run code without locking it in. The environment variable MILLSTREAM_SANDBOX says
+    the same with the word "unconfined".
 
     Nothing is started before the first call. A sandbox may be used from one event loop at a time.
     """
@@ -49,12 +48,10 @@ class LocalSandbox:
         python: str | None = None,
         readable: Sequence[str | Path] = (),
         preload: Sequence[str] = (),
-        unconfined: bool | None = None,
+        unconfined: bool | None = False,
     ) -> None:
         self.limits = limits or SandboxLimits()
-        if unconfined is None:
-            unconfined = os.environ.get("MILLSTREAM_SANDBOX") == "unconfined"
-        self.confined = not unconfined
+        self.confined = not (unconfined or os.environ.get("MILLSTREAM_SANDBOX") == "unconfined")
         self._packages = str(packages) if packages else ""
         self._python = python or sys.executable
         self._readable = [str(path) for path in readable]
@@ -82,6 +79,8 @@ class LocalSandbox:
             raise BadInput("sandbox.unknown-language", language=language)
         self._command(language)
         if self.confined:
+            from millstream.sandbox import lockdown
+
             try:
                 lockdown.available()
             except lockdown.Lacking as lacking:

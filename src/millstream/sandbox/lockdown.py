@@ -113,7 +113,12 @@ def restrict_zygote(readable: Iterable[str], hidden: Iterable[str], scratch: str
     rights = Rights.of(landlock_version())
     holes = [os.path.realpath(path) for path in hidden]
     pieces = [piece for path in readable for piece in _around(os.path.realpath(path), holes)]
-    rules = [*_rules(pieces, rights), Rule(scratch, rights.write), Rule("/proc", rights.read)]
+    rules = [
+        *_rules(pieces, rights),
+        Rule("/proc", rights.read),  # to watch the children
+        Rule(scratch, rights.write),
+        Rule(os.path.dirname(scratch), _REMOVE_DIR),  # to remove it in the end
+    ]
     _restrict_files(rights, rules)
     for rule in rules:
         os.close(rule.fd)

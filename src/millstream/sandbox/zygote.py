@@ -205,7 +205,7 @@ class Zygote:
             _send(self.host, {"ended": call, "status": status, "why": why})
 
     def _clean(self, folder: Folder) -> None:
-        """Remove a folder in a process of its own: what is in it may have been made to take long."""
+        """Remove a folder in a process of its own: it may have been filled so as to take long."""
         folder.close()
         pid = os.fork()
         if pid == 0:
