@@ -155,7 +155,7 @@ class _Fetch:
             try:
                 await self._go_on()
             except MillstreamError as error:
-                if not self.done or error.code not in _PASSING:
+                if error.code not in _PASSING or not (self.done or error.code == "models.cut"):
                     raise
                 problem = error.message
             fruitless = 0 if self.done > before else fruitless + 1

@@ -21,7 +21,7 @@ import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere, Secret
 from millstream.models.download import Remote
-from millstream.models.http import Http, Refusal, refused
+from millstream.models.http import Http, Refusal, refused, shown
 
 Hub = Literal["hf", "ms"]
 NAMES: dict[Hub, str] = {"hf": "Hugging Face", "ms": "ModelScope"}
@@ -96,11 +96,13 @@ class Hubs:
     def refused(self, repository: Repository, refusal: Refusal) -> MillstreamError:
         """What a hub's refusal means."""
         status = refusal.status
+        # ModelScope has its words in a field that nobody else has.
+        own = refusal.body.get("Message") if isinstance(refusal.body, dict) else None
         values: dict[str, Any] = {
             "model": repository.id,
             "hub": NAMES[repository.hub],
             "server": refusal.server,
-            "message": refusal.message,
+            "message": shown(own) if isinstance(own, str) and own else refusal.message,
         }
         if status == 401 and self._token is not None and repository.hub == "hf":
             return NotHere("pull.wrong-token", **values)

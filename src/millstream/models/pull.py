@@ -27,14 +27,7 @@ import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere
 from millstream.home import Manifest, ShelfModel
-from millstream.models import (
-    download,
-    gguf,
-    ollama_models,
-    packaged,
-    presets,
-    recommended,
-)
+from millstream.models import download, gguf, packaged, recommended
 from millstream.models.download import Remote
 from millstream.models.http import Http
 from millstream.models.hubs import HUGGING_FACE, MODELSCOPE, Hubs, Listing, Repository, parse
@@ -136,8 +129,7 @@ async def pull(
         if not (answer if isinstance(answer, bool) else await answer):
             raise Failed("pull.declined", name=found.name)
     if found.kind == "ollama":
-        await _by_ollama(found.name, http, listen)
-        return Pulled(f"ollama/{found.name}")
+        return Pulled(await _by_ollama(found.name, home, http, listen))
     model = await fetch(found, home, http, progress=listen)
     listen(Progress("ready", model.name, model.size, model.size))
     return Pulled(f"embedded/{model.name}", model)
@@ -368,16 +360,24 @@ async def _packaged(folder: Path, http: Http, progress: Listener, retry: str) ->
     return model, sha256
 
 
-async def _by_ollama(name: str, http: Http, progress: Listener) -> None:
-    base_url = presets.target("ollama", name).base_url
+async def _by_ollama(name: str, home: Home, http: Http, progress: Listener) -> str:
+    """Let a running Ollama fetch a model; returns how bindings call it."""
+    from millstream.models import discovery, ollama_models
+
+    survey = await discovery.survey(home)
+    server = next((server for server in survey.servers if server.kind == "ollama"), None)
+    if server is None:
+        raise NotHere("resolver.no-server", kind="ollama", model=f"ollama/{name}")
+    key = home.credentials.get(server.provider)
     layers: dict[str, tuple[int, int]] = {}
-    async for step in ollama_models.pull(http, base_url, name):
+    async for step in ollama_models.pull(http, server.base_url, name, key=key):
         if step.digest:
             layers[step.digest] = (step.completed, step.total)
         done = sum(completed for completed, _ in layers.values())
         total = sum(size for _, size in layers.values())
         progress(Progress("fetching", name, done, total or None))
     progress(Progress("ready", name))
+    return f"{server.provider}/{name}"
 
 
 def _on_shelf(home: Home, found: Found) -> ShelfModel | None:
