@@ -145,6 +145,18 @@ async def test_after_the_zygote_was_killed_the_next_call_works() -> None:
     await sandbox.close()
 
 
+async def test_a_zygote_that_died_unnoticed_is_replaced() -> None:
+    sandbox = Looked(TIGHT)
+    await sandbox.python(HELLO)
+    zygote = sandbox.zygote()
+    os.kill(zygote, signal.SIGKILL)
+    while Path(f"/proc/{zygote}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)  # the event loop must not see it
+    assert await sandbox.python(HELLO) == "hello"
+    assert sandbox.zygote() != zygote
+    await sandbox.close()
+
+
 async def test_a_child_that_was_killed_is_an_error_of_its_call_only() -> None:
     sandbox = Looked(TIGHT)
     await sandbox.python(HELLO)

@@ -126,7 +126,11 @@ class LocalSandbox:
         slots = self._slots
         await slots.acquire()
         try:
-            child = (await self._zygote(language)).fork()
+            zygote = await self._zygote(language)
+            child = zygote.fork()
+            if zygote.gone.done():  # killed while nobody was looking: nothing has begun, try anew
+                child.connection.close()
+                child = (await self._zygote(language)).fork()
         except BaseException:
             slots.release()
             raise

@@ -144,8 +144,9 @@ class Zygote:
             except BlockingIOError:
                 self.loop.add_writer(self._control, self._flush)
                 return
-            except OSError:  # it has gone; `_read` will notice
-                sent = len(data)
+            except OSError:
+                self._end()
+                return
             if descriptor is not None:
                 os.close(descriptor)
             if sent < len(data):
@@ -180,6 +181,10 @@ class Zygote:
         self.loop.remove_reader(self._control)
         self.loop.remove_writer(self._control)
         self._control.close()
+        for _, descriptor in self._unsent:
+            if descriptor is not None:
+                os.close(descriptor)
+        self._unsent.clear()
         self._process.kill()
         said = self._process.stderr.read() if self._process.stderr else b""
         self._process.communicate()
@@ -200,5 +205,7 @@ class Zygote:
             await asyncio.shield(self.gone)
 
     def abandon(self) -> None:
-        """Hang up when the event loop is gone that could wait; the zygote then ends by itself."""
-        self._control.close()
+        """`close` for when the event loop that could wait is gone; blocks for some milliseconds."""
+        if not self.gone.done():
+            self._control.close()
+            self._process.communicate()

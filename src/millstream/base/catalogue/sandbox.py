@@ -203,7 +203,7 @@ MESSAGES = {
         "Use a kernel with seccomp filters, and a container that allows them. " + _OPT_IN,
         "请使用支持 seccomp 过滤器的内核，并确认容器允许使用它。" + _OPT_IN_ZH,
     ),
-    "not-locked": Text(
+    "no-lock": Text(
         "the process for the code could not be locked in: {detail}",
         "无法隔离运行代码的进程：{detail}",
         _OPT_IN,
