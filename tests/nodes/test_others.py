@@ -11,7 +11,7 @@ from canned import CannedModels, CannedTools, app, edges, end, node, ports
 from millstream.base import Failed
 from millstream.engine.limits import DIFY, NONE
 from millstream.engine.ports import ToolParameter, ToolRef
-from millstream.nodes.code import CodeOutput, check_result
+from millstream.nodes.code import CodeOutput, check_result, imports
 
 
 def run(nodes: list[Any], ways: list[Any], /, *, mode: str = "workflow", **more: Any) -> Any:
@@ -279,3 +279,19 @@ def test_several_ends_are_merged_and_missing_values_are_null() -> None:
     ]
     result = run(nodes, edges("start>e1", "start>e2", "start>e3"), x="v")
     assert result.outputs == {"a": "v", "b": None}
+
+
+def test_code_says_which_packages_it_cannot_do_without() -> None:
+    code = (
+        "import json, numpy.linalg as la\n"
+        "def main():\n"
+        "    from pandas import DataFrame\n"
+        "    try:\n"
+        "        import ujson\n"
+        "    except ImportError:\n"
+        "        ujson = None\n"
+        "    from . import x\n"
+    )
+    assert imports(code) == ["numpy", "pandas"]
+    assert imports("not python {") == []
+    assert imports("x = (" * 5000) == []

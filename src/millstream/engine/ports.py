@@ -253,11 +253,12 @@ class Ports(msgspec.Struct):
 class Need(msgspec.Struct, frozen=True):
     """Something that must be here before an app runs.
 
-    kind: "model" (ref is a ModelRef), "tool" (a ToolRef), "code" (a language name), "runtime"
-    (this version cannot run the node: ref is its type).
+    kind: "model" (ref is a ModelRef), "tool" (a ToolRef), "code" (a language name), "package" (a
+    Python module that code imports), "runtime" (this version cannot run the node: ref is its
+    type).
     """
 
-    kind: Literal["model", "tool", "code", "runtime"]
+    kind: Literal["model", "tool", "code", "package", "runtime"]
     ref: Any
     node: str
     schema: bool = False  # a model that must answer in JSON

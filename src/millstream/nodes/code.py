@@ -7,6 +7,8 @@ kept as a detail. Nothing limits the size of a result unless a limit is set.
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -56,7 +58,10 @@ class Code(Node[CodeData]):
             yield Reading(selector, f"variables.{i}.value_selector")
 
     def needs(self) -> Iterable[Need]:
-        return (Need("code", self.language, self.id),)
+        yield Need("code", self.language, self.id)
+        if self.language == "python3":
+            for name in imports(self.data.code or ""):
+                yield Need("package", name, self.id)
 
     def inputs(self, pool: Pool) -> Inputs:
         values = {name: plain(selector.read(pool)) for name, selector in self._reads if name}
@@ -76,6 +81,26 @@ class Code(Node[CodeData]):
             raise inner_place(error, self._build.place("code"))
         outputs = check_result(result.value, self.declared, context.limits)
         return Outcome(outputs, details={"printed": result.printed} if result.printed else {})
+
+
+def imports(code: str) -> list[str]:
+    """The modules beyond the standard library that Python code cannot do without: imports inside
+    a `try` may fail. Empty for code that is not Python."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found: dict[str, None] = {}
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Import):
+            found.update(dict.fromkeys(alias.name.split(".")[0] for alias in part.names))
+        elif isinstance(part, ast.ImportFrom) and part.module and not part.level:
+            found[part.module.split(".")[0]] = None
+        elif not isinstance(part, ast.Try):
+            waiting.extend(ast.iter_child_nodes(part))
+    return sorted(name for name in found if name not in sys.stdlib_module_names)
 
 
 def check_result(value: Any, declared: dict[str, CodeOutput], limits: Limits) -> dict[str, Any]:

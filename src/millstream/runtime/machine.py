@@ -205,6 +205,8 @@ class Machine:
         try:
             if need.kind == "code":
                 self.sandbox.ready(need.ref)
+            elif need.kind == "package":
+                self.sandbox.require(need.ref)
             else:
                 raise NotHere("engine.not-yet", type=need.ref)
         except MillstreamError as error:

@@ -14,6 +14,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,15 @@ class LocalSandbox:
                 lockdown.available()
             except lockdown.Lacking as lacking:
                 raise NotHere(f"sandbox.no-{lacking.what}", detail=lacking.detail) from None
+
+    def require(self, package: str) -> None:
+        """Return if Python code can import a package that is not of the standard library. Raises
+        NotHere that says how to provide it."""
+        if not self._packages:
+            raise NotHere("sandbox.no-packages", package=package)
+        _, folders = _environment(self._packages, self._python)
+        if PathFinder.find_spec(package, folders) is None:
+            raise NotHere("sandbox.no-package", package=package, path=self._packages)
 
     async def close(self) -> None:
         """End all processes and remove their files. A later call starts them anew."""
