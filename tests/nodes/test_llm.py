@@ -251,5 +251,5 @@ async def test_error_strategies() -> None:
     )
     assert events[-1].outputs["out"] == "instead"
     number = [{"key": "text", "type": "number", "value": "not json"}]
-    with pytest.raises(millstream.BadInput, match="declared as number but is not JSON"):
+    with pytest.raises(millstream.BadInput, match="declared as number but is string"):
         await events_of({"error_strategy": "default-value", "default_value": number}, Flaky(9))

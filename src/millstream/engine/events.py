@@ -14,7 +14,6 @@ from typing import Any, Literal
 import msgspec
 
 from millstream.engine.ports import Usage
-from millstream.values.pool import MISSING
 
 NodeStatus = Literal["succeeded", "failed", "exception", "stopped"]
 RunStatus = Literal["succeeded", "partial-succeeded", "failed", "stopped"]
@@ -130,12 +129,34 @@ Emit = Callable[[Event], None]
 
 def encode(event: Any) -> bytes:
     """An event, or any value of a run, as one line of JSON without the line end."""
-    return msgspec.json.encode(event, enc_hook=_plain)
+    try:
+        return msgspec.json.encode(event, enc_hook=str)
+    except (UnicodeEncodeError, RecursionError, TypeError, ValueError):
+        return msgspec.json.encode(_writable(event, ()))
 
 
-def _plain(value: Any) -> Any:
-    if value is MISSING:
-        return None
-    if isinstance(value, bytes | bytearray):
-        return f"<{len(value)} bytes>"
-    return str(value)
+_DEEPEST = 200  # levels; readers of JSON stop at some hundred
+
+
+def _writable(value: Any, above: tuple[int, ...]) -> Any:
+    """A value that JSON cannot hold, as near to it as JSON can: halves of characters become
+    U+FFFD, keys texts, what holds itself or is nested too deeply an ellipsis. above: the ids of
+    the containers that this value is in."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int) and value.bit_length() > 10_000:
+        return hex(value)  # Python refuses to write it in decimal
+    if value is None or isinstance(value, int | float):
+        return value
+    if id(value) in above or len(above) > _DEEPEST:
+        return "…"
+    above = (*above, id(value))
+    if isinstance(value, msgspec.Struct):
+        config = type(value).__struct_config__
+        tag = {config.tag_field: config.tag} if config.tag_field else {}
+        value = tag | msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return {str(_writable(key, above)): _writable(item, above) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_writable(item, above) for item in value]
+    return _writable(str(value), above)

@@ -15,7 +15,7 @@ class Limits(msgspec.Struct, frozen=True):
     """None is no limit. Times in seconds, lengths in characters or elements, sizes in bytes.
 
     max_steps: node starts, children of containers included. max_seconds: looked at whenever a
-    node ends. code_*: what a code node may return. parallel_items: items of an iteration at once,
+    node starts. code_*: what a code node may return. parallel_items: items of an iteration at once,
     whatever its own setting says.
     """
 

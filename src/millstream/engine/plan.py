@@ -16,22 +16,23 @@ from typing import Any
 import msgspec
 
 from millstream import dsl
-from millstream.base import BadInput, MillstreamError
+from millstream.base import MillstreamError
 from millstream.dsl import NodeData, Problem
+from millstream.dsl.structure import ROOTS
+from millstream.engine.events import encode
 from millstream.engine.node import FAIL_BRANCH, SOURCE, Build, Node
 from millstream.engine.ports import Need
+from millstream.values import fits, type_of
+from millstream.values.pool import SYSTEM
 
 Registry = Mapping[str, type[Node[Any]]]
-
-# Types that can begin an app, in the order in which they are looked for.
-ROOTS = ("start", "datasource", "trigger-webhook", "trigger-schedule", "trigger-plugin")
+DEFAULT_VALUE = "default-value"
 
 
 class Step(msgspec.Struct):
     """A node at its place in a graph.
 
-    out: for each handle the numbers of the steps that its edges lead to. ways: all edges, as
-    (handle, number). edges_in: live edges that a join waits for. strategy, defaults, tries,
+    ways: its edges, as (handle, number of the step that they lead to). strategy, defaults, tries,
     interval (seconds): what happens when it fails.
     """
 
@@ -40,9 +41,7 @@ class Step(msgspec.Struct):
     type: str
     title: str
     spec: dsl.Node
-    out: dict[str, tuple[int, ...]] = {}
     ways: tuple[tuple[str, int], ...] = ()
-    edges_in: int = 0
     branching: bool = False
     strategy: str | None = None
     defaults: dict[str, Any] = {}
@@ -52,7 +51,8 @@ class Step(msgspec.Struct):
 
 
 class Graph(msgspec.Struct):
-    """The nodes of an app, or of one container, that its root reaches, in order of distance."""
+    """The nodes of an app, or of one container, that its root reaches, each after all that it
+    waits for. edges_in: how many edges lead into each."""
 
     steps: list[Step]
     edges_in: list[int]
@@ -116,7 +116,7 @@ class _Compiler:
                 self.edges[edge.source].append(edge)
 
     def plan(self) -> Plan:
-        root = self._graph(self.children[None], self._root(), depth=0)
+        root = self._graph(self.children[None], self._root())
         return Plan(self.app, root, self.nodes, self.problems)
 
     def _root(self) -> dsl.Node | None:
@@ -126,39 +126,56 @@ class _Compiler:
                     return spec
         return None
 
-    def _graph(self, specs: list[dsl.Node], root: dsl.Node | None, depth: int) -> Graph:
+    def _graph(self, specs: list[dsl.Node], root: dsl.Node | None) -> Graph:
         """Compile every node of one level; the graph holds those that the root reaches."""
-        steps = {spec.id: step for spec in specs if (step := self._step(spec, depth))}
-        order: dict[str, int] = {}
-        if root is not None and root.id in steps:
-            order[root.id] = 0
-            waiting = deque([root.id])
-            while waiting:
-                for edge in self.edges[waiting.popleft()]:
-                    if edge.target not in order and edge.target in steps:
-                        order[edge.target] = len(order)
-                        waiting.append(edge.target)
+        steps = {spec.id: step for spec in specs if (step := self._step(spec))}
+        order = self._order(root.id, steps) if root is not None and root.id in steps else {}
         reached = [steps[id] for id in order]
         for step in reached:
             ways = [(e.handle, order[e.target]) for e in self.edges[step.id] if e.target in order]
             if not step.branching:
                 ways = [(SOURCE, target) for _, target in ways]
             step.ways = tuple(ways)
-            out: dict[str, list[int]] = defaultdict(list)
-            for handle, target in ways:
-                out[handle].append(target)
-                reached[target].edges_in += 1
-            step.out = {handle: tuple(targets) for handle, targets in out.items()}
-        return Graph(reached, [step.edges_in for step in reached])
+        edges_in = [0] * len(reached)
+        for step in reached:
+            for _, target in step.ways:
+                edges_in[target] += 1
+        return Graph(reached, edges_in)
 
-    def _step(self, spec: dsl.Node, depth: int) -> Step | None:
+    def _order(self, root: str, steps: Mapping[str, Step]) -> dict[str, int]:
+        """The ids that the root reaches, numbered so that every edge leads to a higher number.
+        Nodes of a cycle, which the structure's check refuses, come last."""
+        edges_in: dict[str, int] = {root: 0}
+        reached = deque([root])
+        while reached:
+            for edge in self.edges[reached.popleft()]:
+                if edge.target in edges_in:
+                    edges_in[edge.target] += edge.target != root
+                elif edge.target in steps:
+                    edges_in[edge.target] = 1
+                    reached.append(edge.target)
+        order: dict[str, int] = {}
+        ready = deque([root])
+        while ready:
+            id = ready.popleft()
+            order[id] = len(order)
+            for edge in self.edges[id]:
+                if edge.target in edges_in:
+                    edges_in[edge.target] -= 1
+                    if not edges_in[edge.target]:
+                        ready.append(edge.target)
+        for id in edges_in:
+            order.setdefault(id, len(order))
+        return order
+
+    def _step(self, spec: dsl.Node) -> Step | None:
         kind = self.registry.get(spec.type)
         if kind is None or spec.data is None:
             return None  # reading has said why
         build = Build(self.app, spec)
         if kind.container:
             inside = self.children[spec.id]
-            build.children = self._graph(inside, self._entry(spec, inside), depth + 1)
+            build.children = self._graph(inside, dsl.container_start(spec, inside))
         try:
             node = kind(spec.data, build)
         except MillstreamError as error:
@@ -166,6 +183,8 @@ class _Compiler:
             self.problems.append(Problem("error", error.code, place, error.values))
             return None
         self.nodes[spec.id] = node
+        if spec.id in SYSTEM:
+            self.problems.append(Problem("error", "engine.reserved-id", spec.place))
         data: NodeData = spec.data
         retry = data.retry_config
         return Step(
@@ -178,36 +197,26 @@ class _Compiler:
             strategy=None if data.error_strategy == "none" else data.error_strategy,
             defaults=self._defaults(data, build),
             tries=retry.max_retries if retry and retry.retry_enabled and kind.retries else 0,
-            interval=retry.retry_interval / 1000 if retry else 0.0,
+            interval=max(0.0, retry.retry_interval / 1000) if retry else 0.0,  # NaN is 0 too
         )
 
-    def _entry(self, container: dsl.Node, inside: list[dsl.Node]) -> dsl.Node | None:
-        """The child where a container begins; older files name an ordinary node, or none."""
-        wanted = getattr(container.data, "start_node_id", None)
-        for spec in inside:
-            if spec.id == wanted:
-                return spec
-        for spec in inside:
-            if spec.type in ("iteration-start", "loop-start"):
-                return spec
-        for spec in inside:
-            data = spec.raw.get("data")
-            if isinstance(data, dict) and data.get("isIterationStart"):
-                return spec
-        return None
-
     def _defaults(self, data: NodeData, build: Build) -> dict[str, Any]:
-        """The values of the `default-value` strategy; texts of other types are read as JSON."""
+        """The outputs of a failed node under the `default-value` strategy; texts that are
+        declared as something else are read as JSON."""
         values: dict[str, Any] = {}
+        if data.error_strategy != DEFAULT_VALUE:
+            return values
         for i, item in enumerate(data.default_value or ()):
             value = item.value
             if item.type != "string" and isinstance(value, str):
                 try:
                     value = msgspec.json.decode(value)
-                except msgspec.DecodeError:
-                    place = build.place("default_value", i, "value")
-                    error = BadInput("engine.bad-default", key=item.key, type=item.type)
-                    self.problems.append(Problem("error", error.code, place, error.values))
+                except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                    pass  # it is still a text, which does not fit
+            if not fits(value, item.type):
+                place = build.place("default_value", i, "value")
+                given = {"key": item.key, "type": item.type, "given": type_of(value)}
+                self.problems.append(Problem("error", "engine.bad-default", place, given))
             values[item.key] = value
         return values
 
@@ -219,11 +228,16 @@ def fingerprint(step: Step, inputs: dict[str, Any]) -> bytes:
     """
     if not step.fingerprint:
         raw = step.spec.raw.get("data") or {}
-        data = {key: raw[key] for key in sorted(raw) if key not in _LAYOUT}
-        encoded = msgspec.msgpack.encode(data, enc_hook=str, order="deterministic")
-        step.fingerprint = blake2b(encoded, digest_size=16).digest()
-    encoded = msgspec.msgpack.encode(inputs, enc_hook=str, order="deterministic")
-    return blake2b(encoded, digest_size=16, key=step.fingerprint).digest()
+        data = {key: raw[key] for key in sorted(raw, key=str) if key not in _LAYOUT}
+        step.fingerprint = blake2b(_packed(data), digest_size=16).digest()
+    return blake2b(_packed(inputs), digest_size=16, key=step.fingerprint).digest()
+
+
+def _packed(value: Any) -> bytes:
+    try:
+        return msgspec.msgpack.encode(value, enc_hook=str, order="deterministic")
+    except (OverflowError, UnicodeEncodeError, RecursionError, TypeError):
+        return encode(value)
 
 
 _LAYOUT = frozenset({"selected", "title", "desc", "width", "height"})

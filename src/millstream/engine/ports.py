@@ -203,6 +203,7 @@ class Record(msgspec.Struct):
     outputs: dict[str, Any]
     handle: str = "source"
     usage: Usage | None = None
+    details: dict[str, Any] = {}
 
 
 class Journal(Protocol):

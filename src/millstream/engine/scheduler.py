@@ -12,7 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Coroutine
+from operator import itemgetter
 from typing import Any
+
+import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, Place
 from millstream.engine.events import (
@@ -35,13 +38,27 @@ from millstream.engine.limits import NONE, Limits
 from millstream.engine.node import FAIL_BRANCH, SOURCE, Inputs, Outcome
 from millstream.engine.plan import Graph, Plan, Step, fingerprint
 from millstream.engine.ports import Ports, Record, Usage
-from millstream.values import Pool
+from millstream.values import Pool, to_text
 
-INPUTS = "#inputs"  # where the start node finds the inputs; no selector of a file can name it
+INPUTS = "#inputs"  # where the start node finds the inputs
+BREATH = 256  # events between two looks at the rest of the world
+
+# Where an execution stands in the app: step, item, step, item, …, step. Their order is that of
+# the drawing and the items, whatever finished first.
+Position = tuple[int, ...]
+Work = Outcome | Awaitable[Outcome]
 
 
 class NodeFailed(Exception):
     """A node without an error strategy failed: the frame ends. Carries the node's error."""
+
+    def __init__(self, error: MillstreamError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Aborted(BaseException):
+    """A limit of the run is reached. No error strategy takes that, so it is no `Exception`."""
 
     def __init__(self, error: MillstreamError) -> None:
         super().__init__(str(error))
@@ -53,22 +70,21 @@ class Run:
 
     __slots__ = (
         "began",
+        "breath",
         "emit",
         "exceptions",
+        "given",
         "journal",
         "limited",
         "limits",
         "now",
-        "outputs",
-        "plan",
         "ports",
         "seq",
         "steps",
         "usage",
     )
 
-    def __init__(self, plan: Plan, ports: Ports, emit: Emit, limits: Limits = NONE) -> None:
-        self.plan = plan
+    def __init__(self, ports: Ports, emit: Emit, limits: Limits) -> None:
         self.ports = ports
         self.journal = ports.journal
         self.limits = limits
@@ -77,10 +93,11 @@ class Run:
         self.now = ports.clock.now
         self.began = self.now()
         self.seq = 0
+        self.breath = BREATH
         self.steps = 0
         self.exceptions = 0
         self.usage = Usage()
-        self.outputs: dict[str, Any] = {}
+        self.given: list[tuple[Position, str, dict[str, Any]]] = []  # by end and answer nodes
 
     def number(self) -> int:
         """The number of the next event."""
@@ -91,37 +108,40 @@ class Run:
         """Hold the run to its limits; called at a start of a step when there are any."""
         limits = self.limits
         if limits.max_steps is not None and self.steps > limits.max_steps:
-            raise NodeFailed(Failed("engine.max-steps", steps=limits.max_steps).at(_place(step)))
+            raise Aborted(Failed("engine.max-steps", steps=limits.max_steps).at(_place(step)))
         if limits.max_seconds is not None and self.now() - self.began > limits.max_seconds:
             error = Failed("engine.max-seconds", seconds=limits.max_seconds)
-            raise NodeFailed(error.at(_place(step)))
+            raise Aborted(error.at(_place(step)))
 
-    def collect(self, step: Step, outputs: dict[str, Any]) -> None:
-        """Take the outputs of an end or answer node into those of the run."""
-        if step.type == "answer":
-            self.outputs["answer"] = self.outputs.get("answer", "") + outputs["answer"]
-            if outputs.get("files"):
-                self.outputs["files"] = [*self.outputs.get("files", ()), *outputs["files"]]
-        else:
-            self.outputs.update(outputs)
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the run: answers joined, other values merged, a later one winning."""
+        found: dict[str, Any] = {}
+        for _, type, outputs in sorted(self.given, key=itemgetter(0)):
+            if type == "answer":
+                answer, files = outputs.get("answer", ""), outputs.get("files")
+                found["answer"] = found.get("answer", "") + to_text(answer)
+                if files:
+                    found["files"] = [*found.get("files", ()), *files]
+            else:
+                found |= outputs
+        return found
 
 
-class Context:
+class Context(msgspec.Struct, eq=False):
     """One execution of a node: what the scheduler keeps of it, and what the node sees of its
-    run while it works."""
+    run while it works. key: what a journal knows it by, besides its name. said: the text that
+    it has streamed."""
 
-    __slots__ = ("began", "frame", "index", "inputs", "name", "said", "step", "task", "work")
-
-    def __init__(self, frame: Frame, index: int, step: Step, name: str, began: float) -> None:
-        self.frame = frame
-        self.index = index
-        self.step = step
-        self.name = name
-        self.began = began
-        self.inputs: Inputs = {}
-        self.said: list[str] | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.work: Awaitable[Outcome] | None = None
+    frame: Frame
+    index: int
+    step: Step
+    name: str
+    began: float
+    inputs: Inputs = {}
+    key: bytes = b""
+    said: list[str] | None = None
+    task: asyncio.Task[None] | None = None
+    work: Awaitable[Outcome] | None = None
 
     @property
     def ports(self) -> Ports:
@@ -162,44 +182,65 @@ class Context:
         index: of the item or round, part of all names inside. variables: what the children read
         under the container's id. Raises NodeFailed.
         """
-        run = self.frame.run
+        frame = self.frame
+        run = frame.run
         run.emit(ItemStarted(run.number(), self.name, self.step.id, index, total))
         pool.put(self.step.id, variables)
-        await Frame(run, graph, pool, f"{self.name}[{index}]/").pass_through()
+        position = (*frame.position, self.index, index)
+        await Frame(run, graph, pool, f"{self.name}[{index}]/", position).pass_through()
         return pool
 
 
 class Frame:
     """One passage through one graph."""
 
-    __slots__ = ("done", "graph", "live", "path", "pool", "ready", "run", "running", "waiting")
+    __slots__ = (
+        "done",
+        "graph",
+        "live",
+        "path",
+        "pool",
+        "position",
+        "ready",
+        "run",
+        "running",
+        "waiting",
+    )
 
-    def __init__(self, run: Run, graph: Graph, pool: Pool, path: str = "") -> None:
+    def __init__(
+        self, run: Run, graph: Graph, pool: Pool, path: str = "", position: Position = ()
+    ) -> None:
         self.run = run
         self.graph = graph
         self.pool = pool
         self.path = path
+        self.position = position
         self.waiting = graph.edges_in.copy()  # undecided edges into each step
         self.live = [False] * len(self.waiting)  # whether one of them is live
         self.ready: deque[int] = deque((0,) if graph.steps else ())
         self.running: dict[int, Context] = {}
-        self.done: asyncio.Queue[tuple[Context, Outcome | MillstreamError]] | None = None
+        self.done: asyncio.Queue[tuple[Context, Outcome | BaseException]] | None = None
 
     async def pass_through(self) -> None:
         """Run until nothing is left; raises NodeFailed for a failure that no strategy takes."""
-        ready = self.ready
+        run, ready = self.run, self.ready
         try:
             while True:
                 while ready:
                     self._start(ready.popleft())
+                    if run.seq > run.breath:
+                        run.breath = run.seq + BREATH
+                        await asyncio.sleep(0)
                 if not self.running or self.done is None:
                     return
                 context, result = await self.done.get()
                 del self.running[context.index]
                 if isinstance(result, Outcome):
                     self._finish(context, result)
+                elif isinstance(result, Aborted | KeyboardInterrupt):
+                    raise result
                 else:
-                    self._fail(context, result)
+                    self._fail(context, as_error(result))
         finally:
             if self.running:
                 await self._stop()
@@ -220,56 +261,78 @@ class Frame:
         run.steps += 1
         if run.limited:
             run.check(step)
-        run.emit(NodeStarted(run.number(), name, step.id, step.type, step.title, began - run.began))
+        run.seq += 1
+        run.emit(NodeStarted(run.seq, name, step.id, step.type, step.title, began - run.began))
         try:
             inputs = context.inputs = node.inputs(self.pool)
-            if run.journal is not None:
-                record = run.journal.recall(name, fingerprint(step, inputs))
+            if run.journal is not None and not node.container:  # its children are journalled
+                context.key = fingerprint(step, inputs)
+                record = run.journal.recall(name, context.key)
                 if record is not None:
-                    outcome = Outcome(record.outputs, record.handle, record.usage)
+                    outcome = Outcome(record.outputs, record.handle, record.usage, record.details)
                     self._finish(context, outcome, reused=True)
                     return
             result = node.run(inputs, context)
-        except Exception as error:  # whatever a node raises is an error of that node
+        except (Aborted, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # whatever else a node raises is an error of that node
             self._fail(context, as_error(error))
             return
         if isinstance(result, Outcome):
+            self._record(context, result)
             self._finish(context, result)
             return
         if self.done is None:
             self.done = asyncio.Queue()
         context.work = result
-        context.task = asyncio.create_task(self._wait(context, self.done), name=name)
+        context.task = asyncio.create_task(self._wait(context, result, self.done), name=name)
         self.running[index] = context
 
     async def _wait(
-        self, context: Context, done: asyncio.Queue[tuple[Context, Outcome | MillstreamError]]
+        self,
+        context: Context,
+        work: Work,
+        done: asyncio.Queue[tuple[Context, Outcome | BaseException]],
     ) -> None:
-        """The task of a node that waits: try, and try again as the file says."""
+        """The task of a node that waits: try, and try again as the file says. However that ends,
+        the frame is told, or it would wait for ever."""
         step, run = context.step, self.run
-        work: Outcome | Awaitable[Outcome] | None = context.work
-        assert work is not None
         journal = run.journal if step.node.effect else None
         attempt = 0
+        result: Outcome | BaseException
         while True:
-            result: Outcome | MillstreamError
             try:
+                if attempt:
+                    await run.ports.clock.sleep(step.interval)
+                    work = step.node.run(context.inputs, context)
                 if journal is not None:
                     await journal.commit()
                 result = work if isinstance(work, Outcome) else await work
+                self._record(context, result)
+                if journal is not None:
+                    await journal.commit()
                 break
             except Exception as caught:
-                result = as_error(caught)
                 attempt += 1
                 if attempt > step.tries:
+                    result = caught
                     break
                 run.exceptions += 1
-                error = result.as_dict()
+                error = as_error(caught).at(_place(step)).as_dict()
                 run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error))
                 context.said = None
-                await run.ports.clock.sleep(step.interval)
-                work = step.node.run(context.inputs, context)
+            except GeneratorExit:
+                raise
+            except BaseException as caught:
+                result = caught
+                break
         done.put_nowait((context, result))
+
+    def _record(self, context: Context, outcome: Outcome) -> None:
+        journal = self.run.journal
+        if journal is not None and not context.step.node.container:
+            record = Record(outcome.outputs, outcome.handle, outcome.usage, outcome.details)
+            journal.record(context.name, context.key, record)
 
     def _finish(
         self,
@@ -285,10 +348,7 @@ class Frame:
         if outcome.usage is not None and not step.node.container:  # children have counted theirs
             run.usage = run.usage + outcome.usage
         if step.node.ends:
-            run.collect(step, outcome.outputs)
-        if run.journal is not None and not reused and error is None:
-            record = Record(outcome.outputs, outcome.handle, outcome.usage)
-            run.journal.record(context.name, fingerprint(step, context.inputs), record)
+            run.given.append(((*self.position, context.index), step.type, outcome.outputs))
         self._report(context, status, outcome, error, reused)
         self._settle(context.index, outcome.handle)
 
@@ -407,7 +467,7 @@ async def execute(
     """
     for problem in plan.errors:
         raise problem.as_error(BadInput)
-    run = Run(plan, ports, emit, limits)
+    run = Run(ports, emit, limits)
     run_id = run_id or ports.clock.new_id()
     mode, name = plan.app.mode, plan.app.name
     now = ports.clock.time()
@@ -416,17 +476,21 @@ async def execute(
     status: RunStatus = "stopped"
     error: MillstreamError | None = None
     try:
-        await Frame(run, plan.root, pool).pass_through()
+        try:
+            await Frame(run, plan.root, pool).pass_through()
+        finally:
+            if run.journal is not None:
+                await run.journal.commit()
         status = "partial-succeeded" if run.exceptions else "succeeded"
-    except NodeFailed as failed:
-        status, error = "failed", failed.error
+    except (NodeFailed, Aborted) as ended:
+        status, error = "failed", ended.error
     except Exception as fault:
         status, error = "failed", as_error(fault)
     finally:
         last = RunFinished(
             run.number(),
             status,
-            run.outputs,
+            run.outputs(),
             run.now() - run.began,
             run.steps,
             run.usage,
@@ -437,15 +501,24 @@ async def execute(
     return last
 
 
-def as_error(caught: Exception) -> MillstreamError:
+def as_error(caught: BaseException) -> MillstreamError:
     """Any exception as one that a person can read; the original stays its cause."""
     if isinstance(caught, MillstreamError):
         return caught
     if isinstance(caught, NodeFailed):
         return caught.error
-    error = Failed("base.unexpected", problem=f"{type(caught).__name__}: {caught}")
+    key = next((key for kind, key in _PLAIN.items() if isinstance(caught, kind)), None)
+    problem = f"{type(caught).__name__}: {caught}"
+    error = Failed(key or "base.unexpected", problem=problem, error_type=type(caught).__name__)
     error.__cause__ = caught
     return error
+
+
+_PLAIN: dict[type[BaseException], str] = {
+    RecursionError: "engine.too-deep",
+    MemoryError: "engine.no-memory",
+    asyncio.CancelledError: "engine.cancelled",
+}
 
 
 def _place(step: Step) -> Place:

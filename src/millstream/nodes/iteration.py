@@ -21,7 +21,6 @@ from millstream.values import MISSING, Pool, Selector
 from millstream.values.types import type_of
 
 _FAILED = object()
-_BREATH = 64  # items between two looks at the rest of the world
 
 
 class IterationData(NodeData, kw_only=True):
@@ -79,28 +78,20 @@ class Iteration(Node[IterationData]):
         numbered = iter(enumerate(items))
         errors: list[NodeFailed] = []
         terminate = self.data.error_handle_mode in (None, "terminated")
-        parent = context.frame.pool
-        sleep = context.ports.clock.sleep
+        outside = context.frame.pool.fork()  # as it is now, whatever goes on beside
 
         async def work() -> None:
             for index, item in numbered:
                 if errors and terminate:
                     return
+                own = {"item": item, "index": index}
                 try:
-                    pool = await context.child(
-                        self.graph,
-                        index,
-                        len(items),
-                        {"item": item, "index": index},
-                        parent.fork(),
-                    )
+                    pool = await context.child(self.graph, index, len(items), own, outside.fork())
                 except NodeFailed as failed:
                     errors.append(failed)
                     continue
                 value = self.output.read(pool)
                 results[index] = None if value is MISSING else value
-                if not index % _BREATH:
-                    await sleep(0)
 
         width = min(self.width, len(items))
         limit = context.limits.parallel_items
@@ -109,9 +100,12 @@ class Iteration(Node[IterationData]):
         if width <= 1:
             await work()
         else:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(width):
-                    group.create_task(work())
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(width):
+                        group.create_task(work())
+            except BaseExceptionGroup as several:
+                raise several.exceptions[0] from None
         if errors and terminate:
             raise errors[0]
         context.frame.run.exceptions += len(errors)

@@ -28,8 +28,9 @@ ATTRIBUTES = (
 )
 
 
-class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file given to an app or made by a node.
+class File(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=MARK, tag=MARK_VALUE):
+    """A file given to an app or made by a node. In JSON it carries the DSL's marker, by which it
+    is known as a file again.
 
     url: http(s) address, or `file:///…` for one on this machine. size: bytes, -1 if unknown.
     extension: with its dot. related_id: the id under which a store keeps it.
