@@ -41,3 +41,22 @@ async def test_stop_ends_the_stream_with_the_partial_text() -> None:
     ]
     assert result.nodes[1].outputs["text"].startswith("word word ")
     assert app.stop() is False
+
+
+async def test_a_run_that_is_stopped_before_its_first_turn_has_a_last_event_too() -> None:
+    app = App(canned.app([start(), end()], edges("start>end")), ports=canned.ports())
+    asyncio.get_running_loop().call_soon(app.stop)  # comes before the run that begins now
+    events = [event async for event in app.stream()]
+    assert [type(event).__name__ for event in events][-1] == "RunFinished"
+
+
+async def test_leaving_the_stream_early_stops_the_run() -> None:
+    spec = canned.app([start(), LLM, end(text="llm.text")], edges("start>llm", "llm>end"))
+    app = App(spec, ports=canned.ports(models=Endless()))
+    stream = app.stream()
+    async for event in stream:
+        if isinstance(event, TextChunk):
+            break
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert app.stop() is False
+    assert len(asyncio.all_tasks()) == 1

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from millstream import dsl
 from millstream.base import BadInput, MillstreamError, NotHere, Place
 from millstream.dsl.read import WITH_GRAPH, read_file, read_text
-from millstream.engine import Limits, Plan, Ports, compile, execute
+from millstream.engine import Emit, Limits, Plan, Ports, Usage, compile, execute
 from millstream.engine.events import Event, RunFinished
 from millstream.engine.limits import NONE
+from millstream.engine.ports import Clock
 from millstream.nodes import REGISTRY
 from millstream.runtime.choice import Choice
-from millstream.runtime.clock import SystemClock
 from millstream.runtime.files import LocalFiles
 from millstream.runtime.result import Result
 
@@ -133,17 +133,19 @@ class App:
     ) -> AsyncIterator[Event]:
         """Run and give every event as it happens. Leaving the loop early stops the run."""
         accepted = self.accept({**(inputs or {}), **named})
-        variables = self._variables(query)
+        if query is None and self.mode in CHAT_MODES:
+            raise BadInput("runtime.no-query")
         ports, substitutes = await self._prepared()
         if isinstance(ports.files, LocalFiles):
             ports.files.allow(accepted)
+        variables = self._variables(query, ports.clock)
         events = _Buffer()
         task = asyncio.create_task(
             execute(
                 self.plan,
                 accepted,
                 ports,
-                events.put,
+                self._masked(events.put),
                 limits=self.limits,
                 run_id=variables["sys"]["workflow_run_id"],
                 variables=variables,
@@ -153,12 +155,16 @@ class App:
         task.add_done_callback(events.wake)
         self._runs.append(task)
         try:
+            await asyncio.sleep(0)  # what needs no waiting is there after one turn of the loop
             while True:
                 while events.items:
                     event = events.items.popleft()
                     yield event
                     if type(event) is RunFinished:
                         return
+                if task.cancelled():  # before its first turn
+                    yield RunFinished(1, "stopped", {}, 0.0, 0, Usage())
+                    return
                 await events.wait(task)
         finally:
             self._runs.remove(task)
@@ -204,9 +210,17 @@ class App:
         accept = getattr(self.plan.start, "accept", None)
         return accept(dict(given)) if accept else dict(given)
 
-    def _variables(self, query: str | None) -> dict[str, dict[str, Any]]:
+    def _masked(self, emit: Emit) -> Emit:
+        """What takes the events of a run: `emit`, or what hides the app's secrets from it."""
+        secrets = [v.value for v in self.dsl.environment if v.value_type == "secret" and v.value]
+        if not secrets:
+            return emit
+        from millstream.runtime.mask import Mask
+
+        return Mask(map(str, secrets), emit)
+
+    def _variables(self, query: str | None, clock: Clock) -> dict[str, dict[str, Any]]:
         """What stands under `sys`, `env` and `conversation` in a run."""
-        clock = SystemClock
         system: dict[str, Any] = {
             "files": [],
             "user_id": "local",
@@ -216,8 +230,6 @@ class App:
             "timestamp": int(clock.time()),
         }
         if self.mode in CHAT_MODES:
-            if query is None:
-                raise BadInput("runtime.no-query")
             system.update(query=query, conversation_id=clock.new_id(), dialogue_count=1)
         return {
             "sys": system,

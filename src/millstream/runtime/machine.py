@@ -114,12 +114,12 @@ class Machine:
         return self._sandbox
 
     async def survey(self) -> Survey:
-        """The model servers that this machine reaches; asked once."""
+        """The model servers that this machine reaches; asked once, for all who want to know."""
         if self._survey is None:
             from millstream.models.discovery import survey
 
             self._survey = asyncio.create_task(survey(self.home))
-        return await self._survey
+        return await asyncio.shield(self._survey)
 
     def resolver(self, choice: Choice, app_file: str | None = None) -> Resolver:
         """What models are here, by a choice and by the bindings beside an app."""
@@ -265,6 +265,9 @@ class Machine:
 
     async def close(self) -> None:
         """End everything that was opened."""
+        if self._survey is not None:
+            self._survey.cancel()
+            self._survey = None
         if self._embedded is not None:
             await self._embedded.close()
         if self._sandbox is not None:
