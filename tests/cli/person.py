@@ -67,6 +67,13 @@ class Person:
             assert time.monotonic() < end, f"never saw {text!r} in:\n{self.screen}"
         assert text in self.screen, f"never saw {text!r} in:\n{self.screen}"
 
+    def prompted(self) -> None:
+        """Wait for a prompt; a key that ends the input is lost before."""
+        end = time.monotonic() + PATIENCE
+        while not self.screen.endswith("> "):
+            self._read(0.2)
+            assert time.monotonic() < end, f"no prompt in:\n{self.screen}"
+
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 

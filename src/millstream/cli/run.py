@@ -190,12 +190,11 @@ def _outputs(outputs: dict[str, Any], args: Namespace, terminal: Terminal) -> No
     else:
         for number, (name, value) in enumerate(shown.items()):
             text = _text(value)
-            name = terminal.paint_out(label(name), "bold") + ":"
-            if "\n" in text:
-                text = f"\n{text}" if text.endswith("\n") else f"\n{text}\n"
-                terminal.write(("\n" if number else "") + name + text)
-            else:
-                terminal.write(f"{name} {text}\n")
+            long = "\n" in text
+            if long and number:
+                terminal.out()
+            terminal.out(f"{terminal.paint_out(label(name), 'bold')}:", end="\n" if long else " ")
+            terminal.write(text if text.endswith("\n") else text + "\n")
 
 
 def _about_the_model(result: Result, terminal: Terminal) -> None:

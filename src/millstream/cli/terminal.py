@@ -104,9 +104,9 @@ class Terminal:
 
     # ------------------------------------------------------------------------------------ writing
 
-    def out(self, text: str = "") -> None:
+    def out(self, text: str = "", end: str = "\n") -> None:
         """A line of our own on standard output."""
-        sys.stdout.write(_fit(text, sys.stdout) + "\n")
+        sys.stdout.write(_fit(text, sys.stdout) + end)
 
     def write(self, text: str) -> None:
         """Data, sent at once: as it is into a pipe or a file, harmless to a terminal."""

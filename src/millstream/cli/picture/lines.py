@@ -15,13 +15,20 @@ from millstream.base import say
 from millstream.checks import NodeReport
 from millstream.cli.picture.layout import rank
 from millstream.cli.picture.words import about, way, ways
-from millstream.cli.terminal import label
+from millstream.cli.terminal import label, shorten
 
 Paint = Callable[..., str]
 
 _ASCII = str.maketrans("│─├┼┴╮╯╭╰●◆■▣▸…·→≈✓✗↺", "|-+++\\/+\\o*#O>.->~+x@")
 _SIGNS = {"start": "▸", "end": "■", "answer": "■", "iteration": "▣", "loop": "▣"}
 _VERDICTS = {"as-is": ("✓", "green"), "substitute": ("≈", "yellow"), "needs-you": ("✗", "red")}
+
+
+_LONG = 60  # columns of a title, and of what is said about a node
+
+
+def _title(node: dsl.Node) -> str:
+    return shorten(label(node.title) or label(node.id), _LONG) or "?"
 
 
 def draw(
@@ -173,7 +180,7 @@ class _Level:
         for number, edge in enumerate(ahead):
             text = way(node, edge.handle) if named else ""
             if len(targets) > 1 or named:
-                goes = label(self.nodes[edge.target].title) or label(edge.target)
+                goes = _title(self.nodes[edge.target])
                 text = f"{text} → {goes}" if text else f"→ {goes}"
             if number == 0:
                 self.rails[column] = edge.target
@@ -190,8 +197,7 @@ class _Level:
             yield f"{drawn} {self.paint(text, 'cyan')}" if text else drawn
         for edge in self.out[node.id]:
             if edge.target in self.drawn:
-                goes = label(self.nodes[edge.target].title) or label(edge.target)
-                text = "↺ " + say("cli.show.back-to", node=goes)
+                text = "↺ " + say("cli.show.back-to", node=_title(self.nodes[edge.target]))
                 yield f"{self._rails()} {self.paint(text, 'yellow')}"
 
     def _right_of(self, column: int) -> int:
@@ -204,9 +210,9 @@ class _Level:
     # ------------------------------------------------------------------------------------ its words
 
     def _words(self, node: dsl.Node) -> str:
-        title = label(node.title) or label(node.id) or "?"
-        parts = [self.paint(title, "bold"), self.paint(label(node.type) or "?", "dim")]
-        if text := about(node):
+        kind = shorten(label(node.type), _LONG) or "?"
+        parts = [self.paint(_title(node), "bold"), self.paint(kind, "dim")]
+        if text := shorten(about(node), _LONG):
             parts.append(self.paint(text, "dim"))
         report = self.verdicts.get(node.id)
         if report is not None:

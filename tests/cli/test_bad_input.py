@@ -1,0 +1,239 @@
+"""Each bad input: one clear message with its place and the next step, in both languages, and no
+traceback. Errors are tested as the text that a person sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canned import document, edges, end, node, start
+from cli.parts import Run, template
+from millstream.cli import main
+
+Say = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Say:
+    """Run a command line in this process; its exit code and what it says beside the result."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MILLSTREAM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+    monkeypatch.delenv("LC_ALL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115
+
+    def say(*words: str) -> tuple[int, str]:
+        code = main(words)
+        return code, capfd.readouterr().err
+
+    return say
+
+
+def app(nodes: list[Any], ways: list[Any], mode: str = "workflow") -> str:
+    return json.dumps(document(nodes, ways, mode), indent=1)
+
+
+PLAIN = [start("name"), end(out="start.name")]
+ALIASES = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 10)}]\n" for i in range(9)
+)
+
+# The file, the words after it, the exit code, and what is said in English.
+FILES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
+    "not YAML": ("app: [1, 2\nworkflow: }", (), 2, ("bad.yml:2", "not valid YAML")),
+    "not a mapping": ("- 1\n- 2\n", (), 2, ("bad.yml:1", "list")),
+    "no app": ("name: x\nversion: 1\n", (), 2, ("bad.yml",)),
+    "alias bomb": (ALIASES, (), 2, ("bad.yml",)),
+    "no start": (app([end(out="a.b")], []), (), 2, ("start",)),
+    "cycle": (
+        app(
+            [start("name"), template("a", "x"), template("b", "y"), end(out="a.output")],
+            edges("start>a", "a>b", "b>a", "b>end"),
+        ),
+        ("name=x",),
+        2,
+        ("a → b", "bad.yml"),
+    ),
+    "duplicate id": (
+        app([start("name"), template("a", "x"), template("a", "y"), end(out="a.output")],
+            edges("start>a", "a>end")),
+        ("name=x",),
+        2,
+        ("'a'", "bad.yml"),
+    ),
+    "unknown node type": (
+        app([start("name"), node("x", "teleport"), end(out="x.y")], edges("start>x", "x>end")),
+        ("name=x",),
+        2,
+        ("teleport", "node 'x'"),
+    ),
+    "missing input": (
+        app(PLAIN, edges("start>end")), (), 2, ("the input 'name' is missing", "name=@FILE")
+    ),
+    "unknown input": (
+        app(PLAIN, edges("start>end")),
+        ("nmae=x",),
+        2,
+        ("no input 'nmae'", "Did you mean name?"),
+    ),
+    "no form": (app(PLAIN, edges("start>end")), ("name",), 2, ("'name' is not of the form",)),
+    "given twice": (
+        app(PLAIN, edges("start>end")), ("name=a", "name=b"), 2, ("'name' is given twice",)
+    ),
+    "no such file": (
+        app(PLAIN, edges("start>end")), ("name=@none.txt",), 2, ("'none.txt' cannot be read",)
+    ),
+    "JSON that is none": (
+        app(PLAIN, edges("start>end")), ("--input", "bad.yml.x"), 2, ("bad.yml.x", "not JSON")
+    ),
+    "mistyped number": (
+        app([start("n", type="number"), end(out="start.n")], edges("start>end")),
+        ("n=many",),
+        2,
+        ("the input 'n' must be a number, not 'many'", "n=12"),
+    ),
+    "not an option": (
+        app([node("start", "start", variables=[
+            {"variable": "tone", "type": "select", "options": ["kind", "stern"], "required": True}
+        ]), end(out="start.tone")], edges("start>end")),
+        ("tone=rude",),
+        2,
+        ("cannot be 'rude'", "kind, stern"),
+    ),
+    "too long": (
+        app([node("start", "start", variables=[
+            {"variable": "name", "type": "text-input", "max_length": 3, "required": True}
+        ]), end(out="start.name")], edges("start>end")),
+        ("name=four",),
+        2,
+        ("has 4 characters; the app takes at most 3", "max_length"),
+    ),
+    "chat without a query": (
+        app([start(), node("answer", "answer", answer="hi")], edges("start>answer"),
+            mode="advanced-chat"),
+        (),
+        2,
+        ("chat app", "--query"),
+    ),
+    "Jinja that cannot be read": (
+        app([start("name"), template("t", "one\n{% if %}"), end(out="t.output")],
+            edges("start>t", "t>end")),
+        ("name=x",),
+        2,
+        ("template:2", "node 't'"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_file_or_input(say: Say, tmp_path: Path, case: str) -> None:
+    text, words, code, expected = FILES[case]
+    (tmp_path / "bad.yml").write_text(text)
+    (tmp_path / "bad.yml.x").write_text("{")
+    english = say("run", "bad.yml", *words)
+    assert english[0] == code
+    for part in expected:
+        assert part in english[1], english[1]
+    assert english[1].startswith("Error: ")
+    assert "Traceback" not in english[1]
+    assert "{" not in english[1].replace("{%", "").replace('{"', ""), "a parameter is missing"
+    chinese = say("run", "bad.yml", *words, "--lang", "zh")
+    assert chinese[0] == code
+    assert chinese[1].startswith("错误：")
+    assert any("\u4e00" <= char <= "\u9fff" for char in chinese[1].split("：", 1)[1])
+
+
+def test_an_unknown_node_type_is_a_verdict_of_check(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text(FILES["unknown node type"][0])
+    assert say("check", "bad.yml")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("rum", "x"), ("there is no command 'rum'", "millstream run")),
+        (("zzzz",), ("there is no command 'zzzz'", "millstream --help")),
+        (("run",), ("something is missing: FILE", "millstream run --help")),
+        (("run", "a.yml", "--jsn"), ("millstream run has no option --jsn", "Did you mean --json")),
+        (("run", "a.yml", "--limits", "few"), ("--limits cannot be 'few'", "none, dify")),
+        (("run", "a.yml", "--json", "--events"), ("--events and --json exclude each other",)),
+        (("run", "a.yml", "--model"), ("--model needs a value",)),
+        (("run", "a.yml", "--bind", "x"), ("x",)),
+        (("show", "a.yml", "b.yml"), ("'b.yml' is one argument too many",)),
+        (("--quiet",), ("no command was given",)),
+        (("bind", "put"), ("there is no command 'put'", "millstream bind")),
+        (("settings", "get", "network.ofline"), ("network.ofline", "network.offline")),
+        (("run", "nowhere.yml"), ("nowhere.yml",)),
+        (("run", "."), (".",)),
+        (("check", "empty"), ("there is no app file in 'empty'",)),
+        (("endpoints", "set", "a", "ftp://x"), ("http",)),
+    ],
+)
+def test_a_bad_command_line(
+    say: Say, tmp_path: Path, words: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    code, text = say(*words)
+    assert code == 2
+    for part in expected:
+        assert part in text, text
+    code, text = say("--lang", "zh", *words)
+    assert (code, text[:3]) == (2, "错误：")
+
+
+def test_a_file_where_a_command_should_be(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "app.yml").write_text(app(PLAIN, edges("start>end")))
+    code, text = say("app.yml", "name=x")
+    assert code == 2
+    assert "millstream run app.yml" in text
+
+
+def test_an_envelope_is_accepted(millstream: Run, tmp_path: Path) -> None:
+    inner = app(PLAIN, edges("start>end"))
+    (tmp_path / "wrapped.json").write_text(json.dumps({"data": inner}))
+    assert millstream("run", "wrapped.json", "name=Ann").stdout == "Ann\n"
+
+
+def test_an_unexpected_fault_is_told_without_a_traceback(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> int:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("millstream.cli.bind.run", broken)
+    code, text = say("bind", "list")
+    assert code == 1
+    assert "ZeroDivisionError: oops" in text
+    assert "MILLSTREAM_DEBUG=1" in text
+    assert "Traceback" not in text
+    monkeypatch.setenv("MILLSTREAM_DEBUG", "1")
+    assert "Traceback" in say("bind", "list")[1]
+
+
+def test_a_newer_data_directory_is_refused(millstream: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "home.json").write_text('{"format": 99, "written_by": "9.9"}')
+    done = millstream("settings")
+    assert done.returncode == 2
+    assert "99" in done.stderr
+
+
+def test_code_that_raises_names_its_line(millstream: Run, tmp_path: Path) -> None:
+    code = node(
+        "code", "code", code_language="python3", variables=[], outputs={"x": {"type": "string"}},
+        code="def main():\n    y = 1\n    return {'x': 1 / 0}\n",
+    )  # fmt: skip
+    (tmp_path / "code.yml").write_text(
+        app([start(), code, end(x="code.x")], edges("start>code", "code>end"))
+    )
+    done = millstream("run", "code.yml")
+    if done.returncode == 3:
+        pytest.skip("code does not run on this machine: " + done.stderr.splitlines()[0])
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "code:3" in done.stderr
