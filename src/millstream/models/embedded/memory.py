@@ -1,9 +1,7 @@
-"""Whether a model fits: what it will take, summed up from its header, and what is free here.
+"""Whether a model fits: what it will take as this runtime loads it, and what is free here.
 
-The sums are llama.cpp's: weights as they lie in the file, the cache of keys and values for every
-token of every slot, the scratch space of one batch. They lean to the safe side where an
-architecture has a cheaper cache than full attention (sliding windows are counted as full).
-Free memory is what the system gives without swapping, or what a container's limit leaves.
+What it takes is summed up by `millstream.models.footprint`. Free memory is what the system gives
+without swapping, or what a container's limit leaves.
 """
 
 from __future__ import annotations
@@ -15,71 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
+from millstream.models.footprint import Footprint, Use, footprint
 from millstream.models.gguf import Header
 
-_F16 = 2
-_F32 = 4
-_RUNTIME = 72 << 20  # Python, llama.cpp's library, vocabulary and graphs
 
-
-class Estimate(msgspec.Struct, frozen=True):
-    """Bytes that a loaded model takes. cache: keys and values for all slots. work: scratch space
-    of a batch. runtime: the process without the model."""
-
-    weights: int
-    cache: int
-    work: int
-    runtime: int = _RUNTIME
-
-    @property
-    def total(self) -> int:
-        return self.weights + self.cache + self.work + self.runtime
-
-
-def estimate(headers: Sequence[Header], *, context: int, slots: int, batch: int) -> Estimate:
+def estimate(headers: Sequence[Header], *, context: int, slots: int, batch: int) -> Footprint:
     """What a model takes with `context` tokens for each of `slots` calls at once. headers: of all
     its files, the first one first."""
-    model = headers[0]
-    vocabulary, width = model.vocabulary or 0, model.embedding_length or 0
-    tokens = context * slots
-    work = _F32 * batch * (vocabulary + width) + batch * (_F16 * tokens + (15 << 10))
-    work += _F32 * vocabulary * slots
-    return Estimate(
-        weights=sum(header.weight_bytes for header in headers),
-        cache=tokens * _bytes_per_token(model) + slots * _recurrent_bytes(model),
-        work=work,
-    )
-
-
-def _bytes_per_token(model: Header) -> int:
-    """Bytes of keys and values that one token adds, in 16-bit floats."""
-    latent = model.number("attention.kv_lora_rank")
-    if latent:  # multi-head latent attention keeps one compressed vector a layer
-        rope = model.number("rope.dimension_count") or 0
-        return _F16 * (latent + rope) * (model.block_count or 0)
-    heads = model.heads or 1
-    each = (model.embedding_length or 0) // heads
-    key = model.number("attention.key_length")
-    value = model.number("attention.value_length")
-    width = (each if key is None else key) + (each if value is None else value)
-    by_layer = model.per_layer("attention.head_count_kv")
-    if not any(by_layer):
-        # Nothing said: as many as heads. A model without heads keeps no keys at all.
-        by_layer = [model.heads or 0] * (model.block_count or 0)
-    return _F16 * width * sum(by_layer)
-
-
-def _recurrent_bytes(model: Header) -> int:
-    """Bytes of state that a slot of a state-space model has, however long its text is."""
-    inner = model.number("ssm.inner_size")
-    if not inner:
-        return 0
-    kernel, state = model.number("ssm.conv_kernel") or 0, model.number("ssm.state_size") or 0
-    groups = model.number("ssm.group_count") or 0
-    convolution = max(0, kernel - 1) * (inner + 2 * groups * state)
-    return _F32 * (convolution + state * inner) * (model.block_count or 0)
+    return footprint(headers, Use(context=context, slots=slots, batch=batch))
 
 
 # ------------------------------------------------------------------------------- what is free
