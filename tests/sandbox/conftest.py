@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -72,6 +73,7 @@ class Looked(LocalSandbox):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sandbox() -> AsyncIterator[Looked]:
-    sandbox = Looked(TIGHT)
+    # Another interpreter for code, say a newer one, can be tried with MILLSTREAM_TEST_PYTHON.
+    sandbox = Looked(TIGHT, python=os.environ.get("MILLSTREAM_TEST_PYTHON"))
     yield sandbox
     await sandbox.close()

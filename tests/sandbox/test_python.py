@@ -205,8 +205,8 @@ WORKS = {
     "threads": (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "def main():\n"
-        "  with ThreadPoolExecutor(8) as pool: return list(pool.map(lambda x: x * x, range(20)))",
-        [x * x for x in range(20)],
+        "  with ThreadPoolExecutor(32) as pool: return list(pool.map(lambda x: x * x, range(99)))",
+        [x * x for x in range(99)],
     ),
     "asyncio": (
         "import asyncio\n"

@@ -26,11 +26,13 @@ _BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.zygote import main; "
     "del sys.path[0]; main(int(sys.argv[2]))"
 )
-# All that a zygote finds in its environment. UTC, as code nodes are used to; and the numeric
-# libraries' own threads would only fight over the processors.
+# All that a zygote finds in its environment. UTC, as code nodes are used to; one heap, because
+# every further one reserves 64 MB of what a child may have; and no threads of the numeric
+# libraries, which would only fight over the processors.
 _ENVIRONMENT: Final = {
     "TMPDIR": "",  # the zygote sets it for every child, HOME too
     "TZ": "UTC",
+    "MALLOC_ARENA_MAX": "1",
     "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
