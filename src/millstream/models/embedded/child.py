@@ -48,6 +48,7 @@ def main() -> None:
     try:
         server = xllamacpp.Server(_parameters(xllamacpp, task, threads))
     except Exception as error:
+        _let_the_log_arrive()
         _leave("failed", str(error))
     _kernel_ends_us(False)
     address = server.listening_address
@@ -82,6 +83,15 @@ def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
     params.cors_origins = "http://127.0.0.1"
     params.ui = False
     return params
+
+
+def _let_the_log_arrive() -> None:
+    """llama.cpp writes its log in a thread of its own, which would die with us: wait until what
+    it has to say of a failure is there, and for two seconds at most."""
+    size, looks = -1, 0
+    while looks < 100 and (size <= 0 or os.fstat(2).st_size != size):
+        size, looks = os.fstat(2).st_size, looks + 1
+        time.sleep(0.02)
 
 
 def _idle(address: str, key: str) -> bool:

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +46,7 @@ _BATCH = 128  # tokens of a prompt that are read before a cancel is seen
 # While it reads a prompt llama.cpp only notices that nobody listens if it has something to say.
 _EXTRA = {"return_progress": True}
 _CHILD = Path(__file__).with_name("child.py")
-_SLOW = 0.3  # of the best speed so far: then the threads are timed anew
+_SLOW = 0.4  # of the best speed so far: then the threads are timed anew
 _SLOW_TOKENS = 16  # shorter answers tell nothing of the speed
 _TIMING_HOLDS = 60.0  # seconds between two timings of a model, however slow it becomes
 _PATIENCE = 5.0  # seconds that a child has to end before it is killed
@@ -100,6 +101,7 @@ class EmbeddedModels:
         self._http = http
         self._notice = notice
         self._available = available
+        self._known: dict[str | Path, tuple[str, Path]] = {}  # what was asked for → name, file
         self._children: dict[Path, _Child] = {}
         self._retired: list[_Child] = []
         self._loads: dict[Path, _Load] = {}
@@ -121,9 +123,13 @@ class EmbeddedModels:
         Raises NotHere (no such model, not enough memory, the extra `local` is missing), BadInput
         (a file that is no model, or damaged), Failed (llama.cpp refuses it).
         """
-        name, path = self._find(name_or_path)
-        better = 0
+        known = self._known.get(name_or_path)
+        child = self._children.get(known[1]) if known else None
+        if known is None or child is None or not child.alive:
+            known = self._known[name_or_path] = self._find(name_or_path)
+        name, path = known
         child = self._children.get(path)
+        better = 0
         if child is not None and child.serves(context, slots):
             if child.slowed():
                 better = await self._better_threads(child)
@@ -219,6 +225,7 @@ class EmbeddedModels:
             await child.ready(lambda done: load.tell(Loading(name, "weights", done, size)), size)
         except BaseException:
             child.process.kill()
+            child.process.wait()
             raise
         if old is not None:
             old.retire()
@@ -369,7 +376,7 @@ class _Child:
         )
         self._write({**task, "key": self.key.reveal()})
 
-    @property
+    @cached_property
     def target(self) -> Target:
         """Where the model is called."""
         return presets.target(
