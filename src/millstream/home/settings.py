@@ -58,6 +58,8 @@ class Sandbox(msgspec.Struct):
     seconds: Annotated[float, Meta(gt=0)] = 60.0
     memory_mb: Count = 512
     output_mb: Count = 64
+    scratch_mb: Count = 64
+    processes: Count = 8
     packages: str = ""
     unconfined: bool = False
 

@@ -106,7 +106,11 @@ class Machine:
             rules = self.home.settings.sandbox
             self._sandbox = LocalSandbox(
                 limits=SandboxLimits(
-                    seconds=rules.seconds, memory_mb=rules.memory_mb, output_mb=rules.output_mb
+                    seconds=rules.seconds,
+                    memory_mb=rules.memory_mb,
+                    output_mb=rules.output_mb,
+                    scratch_mb=rules.scratch_mb,
+                    processes=rules.processes,
                 ),
                 packages=rules.packages or None,
                 unconfined=rules.unconfined or None,

@@ -199,6 +199,14 @@ MESSAGES = {
         "Size of what untrusted code may return and print, in MB.",
         "不受信任的代码可返回和打印的数据量（MB）。",
     ),
+    "setting.sandbox.scratch_mb": Text(
+        "Size of the files that untrusted code may write to its own folder, in MB.",
+        "不受信任的代码可在其专用目录中写入的文件大小（MB）。",
+    ),
+    "setting.sandbox.processes": Text(
+        "Pieces of untrusted code that may run at the same time; further ones wait.",
+        "可同时运行的不受信任代码的数量，其余的排队等待。",
+    ),
     "setting.sandbox.packages": Text(
         "A virtual environment whose packages code nodes may import; empty: the standard library.",
         "代码节点可以导入其软件包的虚拟环境；留空则只有标准库。",
