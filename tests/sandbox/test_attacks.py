@@ -542,6 +542,10 @@ def main():
         "def main():\n x = []\n while True: x.append('y' * 100000 + str(len(x)))",
         "memory-limit",
     ),
+    "a growing list that stays": (
+        "x = []\ndef main():\n while True: x.append(str(len(x)) * 10)",
+        "memory-limit",
+    ),
     "a decompression bomb": (
         """\
 import zlib

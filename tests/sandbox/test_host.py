@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from millstream.base import Failed, NotHere
+from millstream.base import BadInput, Failed, NotHere
 from millstream.sandbox.host import LocalSandbox, SandboxLimits
 
 from .conftest import TIGHT, Looked
@@ -440,6 +440,13 @@ def test_limits_are_those_of_the_documentation() -> None:
     assert (limits.seconds, limits.memory_mb, limits.output_mb) == (60, 512, 64)
 
 
+async def test_a_limit_that_leaves_no_room_at_all_is_named_too() -> None:
+    sandbox = Looked(SandboxLimits(memory_mb=8))
+    error = await sandbox.error(HELLO)
+    assert error.message == "needed more memory than the 8 MB that sandbox.memory_mb allows"
+    await sandbox.close()
+
+
 async def test_a_limit_s_error_says_the_limit_and_its_setting() -> None:
     sandbox = Looked(SandboxLimits(seconds=0.5, memory_mb=200, output_mb=1, scratch_mb=1))
     said: list[Any] = [
@@ -455,3 +462,18 @@ async def test_a_limit_s_error_says_the_limit_and_its_setting() -> None:
     assert str(said[1]).startswith("line 1: ")
     assert all("raise the setting sandbox." in error.next_step for error in said)
     await sandbox.close()
+
+
+async def test_ready_says_whether_code_could_run_and_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox = Looked(TIGHT)
+    sandbox.ready("python3")
+    assert sandbox._zygotes == {}
+    with pytest.raises(BadInput):
+        sandbox.ready("ruby")
+    with pytest.raises(NotHere, match="is not there"):
+        Looked(TIGHT, packages=tmp_path / "gone").ready("python3")
+    monkeypatch.setattr("millstream.sandbox.host.find_spec", lambda name: None)
+    with pytest.raises(NotHere, match="quickjs-ng"):
+        sandbox.ready("javascript")

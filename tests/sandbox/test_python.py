@@ -260,6 +260,13 @@ WORKS = {
         "  return got",
         [1],
     ),
+    "a stdout of its own": (
+        "import sys, io\n"
+        "def main():\n"
+        "  sys.stdout.close(); sys.stdout = sys.stderr = io.StringIO(); print('x')\n"
+        "  return sys.stdout.getvalue()",
+        "x\n",
+    ),
     "null": ("def main():\n  print('x', file=open('/dev/null', 'w'))\n  return 1", 1),
 }
 

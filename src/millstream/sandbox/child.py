@@ -28,20 +28,24 @@ _LENGTH: Final = struct.Struct("<Q")
 _to_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # whatever the code does to `json`
 
 
-def enter(connection: int, cpu: int) -> None:
-    """Leave the zygote behind: its handlers, its arguments, its time."""
+def enter(memory: int, cpu: int) -> None:
+    """Leave the zygote behind: its handlers, its arguments, its share of memory and time."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.argv[:] = ["main.py"]
     sys.orig_argv[:] = []
-    limit_self(cpu)
+    limit_self(memory, cpu)
 
 
 def serve(connection: int, language: Language) -> None:
     """Serve the call that comes over `connection` in a fresh, locked fork; does not return."""
     os.closerange(3, connection)
     os.closerange(connection + 1, 1 << 20)
-    _write(connection, _answer(json.loads(_read(connection)), language))
+    try:
+        reply = _answer(json.loads(_read(connection)), language)
+    except MemoryError:
+        reply = b'{"problem": {"kind": "memory-limit"}}'
+    _write(connection, reply)
     os._exit(0)
 
 
@@ -53,6 +57,7 @@ def _answer(request: dict[str, Any], language: Language) -> bytes:
     sys.stdout = sys.stderr = io.TextIOWrapper(
         printed, "utf-8", "backslashreplace", newline="\n", write_through=True
     )
+    reserve = bytearray(1 << 20)  # to say so with, when the code has taken all the rest
     try:
         body = b'{"value": ' + language.run(request["source"], request["inputs"])
         reply = body + b', "printed": ' + printed.as_json() + b"}"
@@ -63,6 +68,7 @@ def _answer(request: dict[str, Any], language: Language) -> bytes:
         problem = Problem("output-limit") if printed.full else caught
     except MemoryError:
         problem = Problem("memory-limit")
+    del reserve
     body = b'{"problem": ' + _to_json(problem.report).encode("utf-8", "replace")
     return body + b', "printed": ' + printed.as_json((limit - len(body)) // 8) + b"}"
 
@@ -83,6 +89,9 @@ class Printed(io.BytesIO):
             self.full = True
             raise Problem("output-limit")
         return super().write(data)
+
+    def close(self) -> None:
+        """Stay open: code may close or replace `sys.stdout`, what it printed is still wanted."""
 
     def as_json(self, most: int | None = None) -> bytes:
         """The text in JSON, of the first `most` bytes if so many are asked for."""

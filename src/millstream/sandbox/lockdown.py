@@ -52,21 +52,20 @@ def available() -> None:
         raise Lacking("seccomp", os.strerror(ctypes.get_errno()))
 
 
-def limit_family(memory: int, file_size: int) -> None:
-    """Lower limits of this process, and of all that it forks, for good. Sizes in bytes.
+def limit_self(memory: int, cpu: int) -> None:
+    """Limit this process for good: address space in bytes, seconds on the processor, open files.
 
-    memory: address space of each process.
+    More time than that ends it by SIGXCPU.
     """
     _limit(resource.RLIMIT_AS, memory)
-    _limit(resource.RLIMIT_FSIZE, file_size)
-    _limit(resource.RLIMIT_CORE, 0)
-
-
-def limit_self(cpu: int) -> None:
-    """Have this process ended by SIGXCPU after so many seconds on the processor, and let it open
-    no more than a few files."""
     _limit(resource.RLIMIT_CPU, cpu)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+
+
+def limit_files(size: int) -> None:
+    """Limit the size of a file that this process and its children may write; no core dumps."""
+    _limit(resource.RLIMIT_FSIZE, size)
+    _limit(resource.RLIMIT_CORE, 0)
 
 
 def _limit(which: int, value: int) -> None:

@@ -14,6 +14,11 @@ from typing import Final
 _LONGEST_PATH: Final = 1000
 
 
+def is_empty(folder: str) -> bool:
+    with os.scandir(folder) as found:
+        return next(found, None) is None
+
+
 def usage(folder: str, most_entries: int) -> tuple[int, int]:
     """Bytes on disk and number of entries below a folder; stops counting above `most_entries`.
 

@@ -101,13 +101,14 @@ class Zygote:
         self.lines = lines
         self.root: str = settings["root"]
         self.scratch_limit: int = settings["scratch"]
+        self.memory: int = settings["memory"]
         # Only a net under the host's clock: threads may use more than one second a second.
-        self.cpu = int(settings["seconds"] * 4) + 1
+        self.cpu = int(min(settings["seconds"] * 4, 10**9)) + 1
         self.language = languages.load(
             settings["language"], settings["libraries"], settings["preload"]
         )
         self.jail = _lock_in(settings) if settings["confined"] else None
-        lockdown.limit_family(settings["memory"], settings["scratch"])
+        lockdown.limit_files(settings["scratch"])
         self.children: dict[int, Running] = {}
         self.cleaners: set[int] = set()
         self.folders: list[Folder] = []  # free ones
@@ -176,7 +177,7 @@ class Zygote:
             try:
                 lockdown.die_with_parent()
                 if os.getppid() == mother:  # else she died before the kernel knew of our wish
-                    child.enter(connection, self.cpu)
+                    child.enter(self.memory, self.cpu)
                     if self.jail and folder.rule:
                         self.jail.lock(folder.rule)
                     child.serve(connection, self.language)
@@ -198,11 +199,14 @@ class Zygote:
                 self.cleaners.remove(pid)
                 continue
             call, folder, _, why = self.children.pop(pid)
-            if os.listdir(folder.path):
-                self._clean(folder)
-            else:
+            if scratch.is_empty(folder.path):
                 self.folders.append(folder)
-            _send(self.host, {"ended": call, "status": status, "why": why})
+            else:
+                self._clean(folder)
+            try:
+                _send(self.host, {"ended": call, "status": status, "why": why})
+            except OSError:
+                self._leave()
 
     def _clean(self, folder: Folder) -> None:
         """Remove a folder in a process of its own: it may have been filled so as to take long."""
