@@ -124,6 +124,9 @@ class Resolver:
             server, model = await self._server(preset.provider, name)
             return self._served(server, model), f"{preset.provider}/{model.name}"
         key = self.home.credentials.get(provider)
+        if preset is not None:  # `claude` is `anthropic`, and has its key
+            provider = preset.provider
+            key = key or self.home.credentials.get(provider)
         if preset is not None and not preset.local and key is None:
             variable = presets.target(provider, name, base_url="http://x").setting
             raise NotHere(
