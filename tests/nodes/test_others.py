@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 
 import millstream
-from canned import CannedModels, CannedTools, app, edges, end, node, ports
+from canned import CannedModels, CannedTools, TrustingSandbox, app, edges, end, node, ports
 from millstream.base import Failed
+from millstream.engine import Limits, Usage
+from millstream.engine.events import encode
 from millstream.engine.limits import DIFY, NONE
-from millstream.engine.ports import ToolParameter, ToolRef
+from millstream.engine.ports import (
+    CodeResult,
+    ModelChunk,
+    ModelEnd,
+    ToolParameter,
+    ToolRef,
+    ToolResult,
+)
 from millstream.nodes.code import CodeOutput, check_result, imports
+from millstream.values import File
 
 
 def run(nodes: list[Any], ways: list[Any], /, *, mode: str = "workflow", **more: Any) -> Any:
@@ -72,7 +84,9 @@ def test_what_it_may_not(value: Any, outputs: dict[str, str], message: str) -> N
 
 def test_children_of_an_object_are_checked() -> None:
     outputs = {"x": CodeOutput(type="object", children=declared(n="number"))}
-    assert check_result({"x": {"n": 1, "more": 2}}, outputs, NONE) == {"x": {"n": 1, "more": 2}}
+    assert check_result({"x": {"n": True}}, outputs, NONE) == {"x": {"n": 1}}
+    with pytest.raises(Failed, match=r"returned x\.more, which the node does not declare"):
+        check_result({"x": {"n": 1, "more": 2}}, outputs, NONE)
     with pytest.raises(Failed, match=r"x\.n is declared as number"):
         check_result({"x": {"n": "a"}}, outputs, NONE)
 
@@ -88,6 +102,70 @@ def test_sizes_are_free_unless_a_profile_limits_them() -> None:
         deep = {"k": deep}
     with pytest.raises(Failed, match="deeper than 5 levels"):
         check_result({"x": deep}, declared(x="object"), DIFY)
+
+
+def test_objects_in_lists_have_children_too() -> None:
+    rows = {"x": CodeOutput(type="array[object]", children=declared(n="number"))}
+    assert check_result({"x": [{"n": 1}, None]}, rows, NONE) == {"x": [{"n": 1}, None]}
+    with pytest.raises(Failed, match=r"x\[1\]\.n is declared as number but is string"):
+        check_result({"x": [{"n": 1}, {"n": "a"}]}, rows, NONE)
+    with pytest.raises(Failed, match=r"did not return the declared output x\[0\]\.n"):
+        check_result({"x": [{}]}, rows, NONE)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ({"a": {"b": {"c": {"d": 1}}}}, False),
+        ({"a": {"b": {"c": 1}}}, True),
+        ({"a": [{"b": [{"c": [1, "x"]}]}]}, True),
+        ({"a": [[[1]]]}, True),
+        ({"a": [[[[1]]]]}, False),
+        ({}, True),
+    ],
+)
+def test_depth_counts_objects_in_objects(value: Any, fits: bool) -> None:
+    limits = Limits(code_depth=4)
+    error = "none"
+    try:
+        check_result({"x": value}, declared(x="object"), limits)
+    except Failed as failed:
+        error = failed.type
+    assert error == ("none" if fits else "DepthLimitError")
+
+
+def test_code_gets_null_for_what_is_missing_and_mappings_for_files() -> None:
+    source = (
+        "def main(gone, file, files, none, kept):\n"
+        "    return {'r': [gone, file['name'], files[0]['extension'], none, kept]}"
+    )
+    variables = [
+        {"variable": "gone", "value_selector": ["nobody", "x"]},
+        {"variable": "file", "value_selector": ["start", "f"]},
+        {"variable": "files", "value_selector": ["start", "fs"], "value_type": "array[file]"},
+        {"variable": "none", "value_selector": ["sys", "files"], "value_type": "array[file]"},
+        {"variable": "kept", "value_selector": ["sys", "files"]},
+        {"variable": "", "value_selector": []},
+    ]
+    outputs = {"r": {"type": "array[any]"}}
+    nodes = [
+        start(f="file", fs="file-list"),
+        node("c", "code", code=source, variables=variables, outputs=outputs),
+        end(r="c.r"),
+    ]
+    file = {"type": "image", "transfer_method": "local_file", "name": "a.png", "extension": ".png"}
+    result = run(nodes, edges("start>c", "c>end"), f=file, fs=[file])
+    assert result.outputs == {"r": [None, "a.png", ".png", None, []]}
+
+
+def test_files_are_known_by_their_marker_in_json() -> None:
+    nodes = [start(f="file"), end(f="start.f", name="start.f.name", gone="start.f.nothing")]
+    file = {"type": "image", "transfer_method": "local_file", "name": "a.png"}
+    result = run(nodes, edges("start>end"), f=file)
+    written = json.loads(encode(result))["outputs"]
+    marked = {"dify_model_identity": "__dify__file__", **file}
+    assert written == {"f": marked, "name": "a.png", "gone": None}
+    assert File.from_dict(written["f"]) == result.outputs["f"]
 
 
 # --------------------------------------------------------------------------------- aggregators
@@ -120,6 +198,21 @@ def test_groups_have_an_output_each() -> None:
         end(one="agg.one.output", two="agg.two.output"),
     ]
     assert run(nodes, edges("start>agg", "agg>end"), a="v").outputs == {"one": "v", "two": None}
+
+
+def test_nothing_that_exists_gives_no_output_at_all() -> None:
+    nodes = [
+        start(a="paragraph"),
+        node("agg", "variable-aggregator", variables=[["gone", "x"], [], ["start"]]),
+        node("off", "variable-aggregator", variables=[["start", "a"]], advanced_settings={
+            "group_enabled": False, "groups": [{"group_name": "g", "variables": []}],
+        }),
+        end(agg="agg.output", off="off.output"),
+    ]  # fmt: skip
+    result = run(nodes, edges("start>agg", "agg>off", "off>end"), a=None)
+    assert result.nodes[1].outputs == {}
+    assert result.outputs == {"agg": None, "off": None}
+    assert result.nodes[2].outputs == {"output": None}  # null exists
 
 
 # --------------------------------------------------------------------------------- extractors
@@ -177,6 +270,45 @@ def test_an_unreadable_answer_is_no_failure_but_a_failing_call_is() -> None:
     assert run(extractor(), WAYS, text="t", ports=ports(models)).status == "failed"
 
 
+@pytest.mark.parametrize(
+    ("type", "empty", "schema"),
+    [
+        ("string", "", {"type": "string"}),
+        ("select", "", {"type": "string"}),
+        ("number", 0, {"type": "number"}),
+        ("bool", False, {"type": "boolean"}),
+        ("boolean", False, {"type": "boolean"}),
+        ("array[string]", [], {"type": "array", "items": {"type": "string"}}),
+        ("array[number]", [], {"type": "array", "items": {"type": "number"}}),
+        ("array[object]", [], {"type": "array", "items": {"type": "object"}}),
+        ("array[boolean]", [], {"type": "array", "items": {"type": "boolean"}}),
+    ],
+)
+def test_each_type_has_its_empty_value_and_its_schema(type: str, empty: Any, schema: Any) -> None:
+    models = CannedModels({".": "{}"})
+    nodes = extractor(parameters=[{"name": "p", "type": type, "description": ""}])
+    nodes[-1] = end(p="ext.p", ok="ext.__is_success")
+    result = run(nodes, WAYS, text="t", ports=ports(models))
+    assert result.outputs == {"p": empty, "ok": 1}
+    assert models.requests[0].schema["properties"] == {"p": schema}
+
+
+def test_json_and_braces_in_the_text_reach_the_model_as_they_are() -> None:
+    text = '{"a": {{#start.text#}}, "b": "{{ jinja }}", "c": "%s {0}"}'
+    models = CannedModels()
+    run(extractor(instruction="Like {{#start.text#}}"), WAYS, text=text, ports=ports(models))
+    system, user = models.requests[0].messages
+    assert user.text == text
+    assert system.text.endswith(f"Like {text}")
+
+
+def test_a_query_that_is_missing_is_an_empty_text() -> None:
+    models = CannedModels()
+    result = run(extractor(query=["gone", "x"]), WAYS, text="t", ports=ports(models))
+    assert result.status == "succeeded"
+    assert models.requests[0].messages[1].text == ""
+
+
 def test_a_parameter_cannot_take_a_reserved_name() -> None:
     nodes = extractor(parameters=[{"name": "__reason", "type": "string"}])
     with pytest.raises(millstream.BadInput, match="cannot be named '__reason'"):
@@ -230,6 +362,39 @@ def test_a_required_parameter_that_is_missing() -> None:
     assert result.error["message"] == "the tool p/n needs the parameter 'content'"
 
 
+@pytest.mark.parametrize("given", [None, "text", {"text": "t"}, 3])
+def test_a_tool_that_gives_no_result_is_told_by_name(given: Any) -> None:
+    class Odd(CannedTools):
+        async def invoke(self, tool: ToolRef, parameters: dict[str, Any]) -> Any:
+            return given
+
+    nodes = [start(), node("t", "tool", provider_id="p", tool_name="n", tool_parameters={})]
+    result = run(nodes, edges("start>t"), ports=ports(tools=Odd()))
+    assert result.error["message"] == "the tool p/n gave something that is no result"
+    assert result.error["place"]["node"] == "t"
+
+
+def test_a_tool_may_fail_and_be_tried_again() -> None:
+    class Flaky(CannedTools):
+        async def invoke(self, tool: ToolRef, parameters: dict[str, Any]) -> Any:
+            self.calls.append((tool, parameters))
+            if len(self.calls) < 3:
+                raise Failed("base.unexpected", problem="busy", error_type="ToolNodeError")
+            return ToolResult("third time", variables={"text": "no", "extra": [1]})
+
+    retry = {"retry_enabled": True, "max_retries": 2, "retry_interval": 0}
+    nodes = [
+        start(),
+        node("t", "tool", provider_id="p", tool_name="n", retry_config=retry),
+        end(text="t.text", extra="t.extra"),
+    ]
+    tools = Flaky()
+    result = run(nodes, edges("start>t", "t>end"), ports=ports(tools=tools))
+    assert result.outputs == {"text": "third time", "extra": [1]}
+    assert result.status == "partial-succeeded"
+    assert len(tools.calls) == 3
+
+
 # ---------------------------------------------------------------------- answers, templates, ends
 
 
@@ -241,6 +406,82 @@ def test_answers_are_joined_and_written_as_markdown() -> None:
     ]
     result = run(nodes, edges("start>a1", "a1>a2"), mode="advanced-chat", query="hi", l=["a", "b"])
     assert result.outputs["answer"] == "You said hi:\n- a\n- b no.xBye"
+
+
+def test_answers_stand_in_the_order_of_the_drawing_whatever_is_ready_first() -> None:
+    class Slow:
+        async def generate(self, request: Any) -> Any:
+            text = request.messages[0].text
+            for _ in range(9 if text == "slow" else 1):
+                await asyncio.sleep(0)
+            yield ModelChunk(text)
+            yield ModelEnd(Usage(calls=1), "stop")
+
+    def llm(id: str, text: str) -> dict[str, Any]:
+        model = {"provider": "p", "name": "m", "mode": "chat"}
+        return node(id, "llm", model=model, prompt_template=[{"role": "user", "text": text}])
+
+    nodes = [
+        start(),
+        llm("l1", "slow"),
+        llm("l2", "fast"),
+        node("a1", "answer", answer="{{#l1.text#}} "),
+        node("a2", "answer", answer="{{#l2.text#}} "),
+        node("a3", "answer", answer="end"),
+    ]
+    ways = edges("start>l1", "start>l2", "l2>a2", "l1>a1", "a2>a3", "a1>a3")
+    result = run(nodes, ways, mode="advanced-chat", query="", ports=ports(Slow()))
+    assert result.outputs["answer"] == "slow fast end"
+
+
+def test_answers_inside_an_iteration_come_item_by_item() -> None:
+    nodes = [
+        start(items="any"),
+        node("before", "answer", answer="<"),
+        node(
+            "it",
+            "iteration",
+            iterator_selector=["start", "items"],
+            output_selector=["said", "answer"],
+            start_node_id="its",
+            is_parallel=True,
+        ),
+        node("its", "iteration-start", parent="it"),
+        node("c", "code", parent="it", code="", outputs={}),
+        node("said", "answer", parent="it", answer="{{#it.index#}}{{#it.item#}} "),
+        node("after", "answer", answer=">"),
+    ]
+
+    class Backwards(TrustingSandbox):
+        left = 5
+
+        async def run_code(self, language: str, code: str, inputs: Any) -> CodeResult:
+            self.left -= 1
+            for _ in range(self.left * 3):
+                await asyncio.sleep(0)
+            return CodeResult({})
+
+    ways = edges("start>before", "before>it", "its>c", "c>said", "it>after")
+    more = {"mode": "advanced-chat", "query": "", "ports": ports(sandbox=Backwards())}
+    result = run(nodes, ways, items=["a", "b", "c"], **more)
+    assert result.outputs["answer"] == "<0a 1b 2c >"
+
+
+def test_an_answer_may_name_anything() -> None:
+    answer = "{{#start.o#}}|{{#start.l#}}|{{#start.f#}}|{{#start.n#}}|{{#start#}}|{{# start.o #}}"
+    nodes = [start(o="any", l="any", f="file", n="any"), node("a", "answer", answer=answer)]
+    given = {
+        "o": {"é": [1, None]},
+        "l": [1, "b", {"k": True}, None],
+        "f": {"type": "image", "url": "https://x/y.png", "name": "y"},
+        "n": None,
+    }
+    result = run(nodes, edges("start>a"), mode="advanced-chat", query="", **given)
+    assert result.outputs["answer"] == (
+        "{\n  \"é\": [\n    1,\n    null\n  ]\n}|- 1\n- b\n- {'k': True}\n- None|"
+        "![y](https://x/y.png)||{{#start#}}|{{# start.o #}}"
+    )
+    assert [file.url for file in result.outputs["files"]] == ["https://x/y.png"]
 
 
 def test_a_chat_app_needs_something_to_reply_to() -> None:

@@ -91,7 +91,7 @@ async def test_every_notation_of_it_is_hidden() -> None:
     code = (
         "import base64, json\nfrom urllib.parse import quote\n"
         "def main(k):\n"
-        "    return {'o': {'json': json.dumps({'k': k}), 'url': 'https://x/?k=' + quote(k, safe=''),"
+        "    return {'o': {'json': json.dumps({'k': k}), 'url': 'https://x/?' + quote(k, safe=''),"
         " 'basic': base64.b64encode(k.encode()).decode(), k: [k, [k]]}}\n"
     )
     variables = [{"variable": "k", "value_selector": ["env", "KEY"]}]
@@ -107,7 +107,7 @@ async def test_every_notation_of_it_is_hidden() -> None:
     hidden(events)
     assert events[-1].outputs["o"] == {
         "json": '{"k": "•••"}',
-        "url": "https://x/?k=•••",
+        "url": "https://x/?•••",
         "basic": "•••==",
         "•••": ["•••", ["•••"]],
     }

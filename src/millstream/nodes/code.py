@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -19,7 +19,7 @@ from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Limits, Need, Node, Outcome, Reading
 from millstream.engine.node import DataClass
 from millstream.nodes.template_transform import VariableSelector, inner_place, plain
-from millstream.values import Pool, Selector
+from millstream.values import Pool, Selector, brief
 from millstream.values.types import type_of
 
 
@@ -48,13 +48,15 @@ class Code(Node[CodeData]):
         self.language = data.code_language or "python3"
         self.declared = data.outputs or {}
         self._build = build
-        self._reads = [(v.variable, Selector.of(v.value_selector)) for v in data.variables or ()]
+        self._reads = [
+            (v.variable, v.value_type, Selector.of(v.value_selector)) for v in data.variables or ()
+        ]
 
     def outputs(self) -> dict[str, str]:
         return {name: output.type for name, output in self.declared.items()}
 
     def reads(self) -> Iterable[Reading]:
-        for i, (_, selector) in enumerate(self._reads):
+        for i, (_, _, selector) in enumerate(self._reads):
             yield Reading(selector, f"variables.{i}.value_selector")
 
     def needs(self) -> Iterable[Need]:
@@ -64,12 +66,12 @@ class Code(Node[CodeData]):
                 yield Need("package", name, self.id)
 
     def inputs(self, pool: Pool) -> Inputs:
-        values = {name: plain(selector.read(pool)) for name, selector in self._reads if name}
-        files = {n for n, v in self.data_types() if v == "array[file]"}
-        return {n: None if n in files and v == [] else v for n, v in values.items()}
-
-    def data_types(self) -> Iterable[tuple[str, str | None]]:
-        return ((v.variable, v.value_type) for v in self.data.variables or ())
+        values: Inputs = {}
+        for name, kind, selector in self._reads:
+            value = plain(selector.read(pool))
+            if name:
+                values[name] = None if value == [] and kind == "array[file]" else value
+        return values
 
     async def run(self, inputs: Inputs, context: Context) -> Outcome:
         sandbox = context.ports.sandbox
@@ -107,13 +109,20 @@ def check_result(value: Any, declared: dict[str, CodeOutput], limits: Limits) ->
     """The outputs of a returned value. Raises Failed naming the key that is wrong."""
     if not isinstance(value, dict):
         raise _wrong("nodes.code-not-an-object", given=type_of(value))
-    missing = [name for name in declared if name not in value]
+    return _keys(value, "", declared, limits)
+
+
+def _keys(
+    value: dict[str, Any], path: str, declared: dict[str, CodeOutput], limits: Limits
+) -> dict[str, Any]:
+    """An object whose keys must be those declared, no more and no less."""
+    missing = [path + name for name in declared if name not in value]
     if missing:
-        raise _wrong("nodes.code-missing-output", names=", ".join(missing))
-    extra = [str(name) for name in value if name not in declared]
+        raise _wrong("nodes.code-missing-output", names=brief(", ".join(missing)))
+    extra = [f"{path}{name}" for name in value if name not in declared]
     if extra:
-        raise _wrong("nodes.code-extra-output", names=", ".join(extra))
-    return {name: _output(value[name], name, out, limits) for name, out in declared.items()}
+        raise _wrong("nodes.code-extra-output", names=brief(", ".join(extra)))
+    return {name: _output(value[name], path + name, out, limits) for name, out in declared.items()}
 
 
 def _wrong(key: str, **values: Any) -> Failed:
@@ -131,24 +140,21 @@ def _output(value: Any, path: str, declared: CodeOutput, limits: Limits) -> Any:
     if kind == "object":
         if not isinstance(value, dict):
             raise _mismatch(path, kind, value)
-        if limits.code_depth is not None:
-            _depth(value, path, limits.code_depth)
-        if not declared.children:
-            return value
-        missing = [name for name in declared.children if name not in value]
-        if missing:
-            raise _wrong("nodes.code-missing-output", names=f"{path}.{missing[0]}")
-        children = declared.children.items()
-        return {
-            **value,
-            **{name: _output(value[name], f"{path}.{name}", out, limits) for name, out in children},
-        }
+        return _object(value, path, declared, limits)
     if kind.startswith("array["):
-        return _array(value, path, kind, limits)
+        return _array(value, path, kind, declared, limits)
     return value
 
 
-def _array(value: Any, path: str, kind: str, limits: Limits) -> list[Any]:
+def _object(
+    value: dict[str, Any], path: str, declared: CodeOutput, limits: Limits
+) -> dict[str, Any]:
+    if limits.code_depth is not None:
+        _depth(value, path, limits.code_depth)
+    return _keys(value, f"{path}.", declared.children, limits) if declared.children else value
+
+
+def _array(value: Any, path: str, kind: str, declared: CodeOutput, limits: Limits) -> list[Any]:
     if not isinstance(value, list):
         raise _mismatch(path, kind, value)
     element = kind[6:-1]
@@ -174,6 +180,8 @@ def _array(value: Any, path: str, kind: str, limits: Limits) -> list[Any]:
             element == "boolean" and not isinstance(item, bool)
         ):
             raise _mismatch(where, element, item)
+        elif element == "object":
+            items.append(_object(item, where, declared, limits))
         else:
             items.append(item)
     return items
@@ -205,19 +213,24 @@ def _number(value: Any, path: str, limits: Limits) -> int | float:
     return value
 
 
-def _depth(value: Any, path: str, limit: int) -> None:
-    level = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for item in level
-            for child in (
-                item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-            )
-        ]
-        if not level:
-            return
-    raise Failed("nodes.code-depth", name=path, limit=limit, error_type="DepthLimitError")
+def _depth(value: dict[str, Any], path: str, limit: int) -> None:
+    """Objects in objects, those in lists included; the outputs as a whole are the first level."""
+    level: list[Any] = [value]
+    depth = 1
+    while level:
+        depth += 1
+        if depth > limit:
+            raise Failed("nodes.code-depth", name=path, limit=limit, error_type="DepthLimitError")
+        level = [inner for item in level for inner in _inside(item)]
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """The objects and lists one level down; a list that is a value adds none of its own."""
+    for part in value.values() if isinstance(value, dict) else (value,):
+        if isinstance(part, dict):
+            yield part
+        elif isinstance(part, list):
+            yield from (item for item in part if isinstance(item, dict | list))
 
 
 def _mismatch(path: str, declared: str, value: Any) -> Failed:

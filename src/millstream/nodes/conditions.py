@@ -15,7 +15,7 @@ import msgspec
 
 from millstream.base import BadInput, Failed
 from millstream.engine import Build, Reading
-from millstream.values import MISSING, File, Pool, Selector, TextTemplate
+from millstream.values import MISSING, File, Pool, Selector, TextTemplate, brief
 from millstream.values.types import type_of
 
 
@@ -81,10 +81,7 @@ class Conditions:
 
     def _compile(self, condition: Condition, build: Build, *path: str | int) -> _Compiled:
         name = condition.comparison_operator or ""
-        test = TESTS.get(name)
-        if test is None:
-            place = build.place(*path, "comparison_operator")
-            raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
+        test = _test(name, build, *path)
         selector = Selector.of(condition.variable_selector)
         self.selectors.append((str(selector), selector))
         given = None
@@ -95,6 +92,9 @@ class Conditions:
                 self.templates.append((given, template))
         sub = condition.sub_variable_condition
         sub = sub if sub is not None and sub.conditions else None
+        for i, inner in enumerate(sub.conditions or () if sub else ()):
+            where = (*path, "sub_variable_condition", "conditions", i)
+            _test(inner.comparison_operator or "", build, *where)
         return _Compiled(str(selector), test, condition.value, given, name, sub)
 
     def reads(self) -> Iterable[Reading]:
@@ -123,53 +123,60 @@ class Conditions:
                 raise Failed("nodes.no-variable", name=name, error_type="VariableNotFound")
             if given is not None:
                 expected = values[given]
-            if sub is not None and _is_files(actual):
-                holds = _judge_files(actual, operator, sub)
-            else:
-                kind = type(actual)
-                if kind is bool or (kind is list and actual and type(actual[0]) is bool):
-                    expected = _boolean(expected, operator)
-                try:
+            try:
+                if operator in _OF_FILES and _is_files(actual):
+                    holds = _judge_files(actual, sub)
+                else:
+                    kind = type(actual)
+                    if kind is bool or (kind is list and actual and type(actual[0]) is bool):
+                        expected = _boolean(expected, operator)
                     holds = test(actual, expected)
-                except (TypeError, ValueError):
-                    raise Failed(
-                        "nodes.cannot-compare",
-                        name=name,
-                        operator=operator,
-                        type=type_of(actual),
-                        expected=expected,
-                    ) from None
+            except (TypeError, ValueError):
+                raise Failed(
+                    "nodes.cannot-compare",
+                    name=name,
+                    operator=operator,
+                    type=type_of(actual),
+                    expected=brief(expected),
+                ) from None
             if holds is any_of:
                 return any_of
         return not any_of
 
 
+def _test(name: str, build: Build, *path: str | int) -> Test:
+    """The comparison of a condition at a path of the node's data. Raises BadInput."""
+    test = TESTS.get(name)
+    if test is None:
+        place = build.place(*path, "comparison_operator")
+        raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
+    return test
+
+
 def _is_files(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, File) for item in value)
+    return isinstance(value, list) and bool(value) and isinstance(value[0], File)
 
 
-def _judge_files(files: list[File], operator: str, sub: SubConditions) -> bool:
-    """Each condition is asked of every file: any of them must fulfil it, or all for `not …`."""
-    quantifier = all if "not" in operator else any
+def _judge_files(files: list[File], sub: SubConditions | None) -> bool:
+    """Each condition is asked of every file: any of them must fulfil it, or all of them if the
+    condition itself is a `not …`. The operator in front of them all says nothing, as in the
+    format; without conditions there is nothing to ask (TypeError)."""
+    if sub is None:
+        raise TypeError
     verdicts = []
     for condition in sub.conditions or ():
-        test = TESTS.get(condition.comparison_operator or "")
-        if test is None:
-            raise Failed(
-                "nodes.no-operator",
-                name=condition.comparison_operator,
-                known=", ".join(TESTS),
-            )
-        expected = condition.value
+        operator, expected = condition.comparison_operator or "", condition.value
+        actual = [file.attribute(condition.key) for file in files]
         if condition.key == "extension":
-            expected = _dotted(expected)
-        verdicts.append(quantifier(test(f.attribute(condition.key), expected) for f in files))
+            actual, expected = _dotted(actual), _dotted(expected)
+        answers = [TESTS[operator](value, expected) for value in actual]
+        verdicts.append(all(answers) if "not" in operator else any(answers))
     return (any if sub.logical_operator == "or" else all)(verdicts)
 
 
 def _dotted(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.startswith(".") else f".{value}"
+        return value if not value or value.startswith(".") else f".{value}"
     return [_dotted(item) for item in value] if isinstance(value, list) else value
 
 
@@ -194,9 +201,8 @@ def _need(value: Any, *types: type) -> None:
 def _contains(actual: Any, expected: Any) -> bool:
     if not actual:
         return False
-    if not isinstance(actual, str | list):
-        raise TypeError
-    return expected in actual
+    _need(actual, str, list)
+    return (str(expected) if isinstance(actual, str) else expected) in actual
 
 
 def _not_contains(actual: Any, expected: Any) -> bool:
@@ -249,7 +255,7 @@ def _all_of(actual: Any, expected: Any) -> bool:
     if not actual:
         return False
     _need(expected, list)
-    return all(item in actual for item in expected)
+    return isinstance(actual, str | list) and all(item in actual for item in expected)
 
 
 def _equal(actual: Any, expected: Any) -> bool:
@@ -287,4 +293,5 @@ TESTS: dict[str, Test] = {
     "exists": lambda actual, _: actual is not None,
     "not exists": lambda actual, _: actual is None,
 }
+_OF_FILES = frozenset({"contains", "not contains", "all of"})
 _UNARY = frozenset({"empty", "not empty", "null", "not null", "exists", "not exists"})

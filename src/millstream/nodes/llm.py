@@ -231,6 +231,8 @@ class LLM(Node[LLMData]):
             "files": [],
         }
         if self.schema is not None:
+            if end.structured is None:
+                raise Failed("nodes.no-structure", error_type="LLMNodeError")
             outputs["structured_output"] = end.structured
         details = {"model": end.model}
         if end.rung:
@@ -358,10 +360,13 @@ class Params:
 async def ask(
     models: Models, request: ModelRequest, context: Context, *, show: bool = True
 ) -> tuple[str, str, ModelEnd]:
-    """Send a request and stream the answer into the run: text, reasoning, and the end."""
+    """Send a request and stream the answer into the run: text, reasoning, and the end.
+
+    Raises Failed for a stream that breaks off without its end, so that half an answer is never
+    taken for a whole one."""
     texts: list[str] = []
     reasoning: list[str] = []
-    end = ModelEnd(Usage())
+    end: ModelEnd | None = None
     stream = models.generate(request)
     async with aclosing(stream) as items:  # type: ignore[type-var]
         async for item in items:
@@ -374,8 +379,12 @@ async def ask(
                     reasoning.append(item.reasoning)
                     if show:
                         context.reasoning(item.reasoning)
-            elif isinstance(item, ModelEnd):
+            elif type(item) is ModelEnd and end is None:
                 end = item
+            else:
+                raise Failed("nodes.model-garbled", model=str(request.model))
+    if end is None:
+        raise Failed("nodes.model-broke-off", model=str(request.model))
     text = "".join(texts)
     if end.replaces is not None:
         text = end.replaces

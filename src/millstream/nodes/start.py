@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from millstream.base import BadInput
+from millstream.base import BadInput, Place
 from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Node, Outcome
 from millstream.engine.node import DataClass
 from millstream.engine.scheduler import INPUTS
-from millstream.values import MISSING, File, Pool
+from millstream.values import MISSING, File, Pool, brief
 from millstream.values.file import MARK
 
 
@@ -38,6 +38,17 @@ class InputVariable(msgspec.Struct, kw_only=True):
     allowed_file_extensions: list[str] | None = None
     allowed_file_upload_methods: list[str] | None = None
     json_schema: dict[str, Any] | str | None = None
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON schema of an object; {} for none, None for one that is no mapping."""
+        schema: Any = self.json_schema or {}
+        if isinstance(schema, str):
+            try:
+                schema = msgspec.json.decode(schema)
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                return None
+        return schema if isinstance(schema, dict) else None
 
 
 class StartData(NodeData, kw_only=True):
@@ -65,6 +76,8 @@ class Start(Node[StartData]):
         for i, variable in enumerate(self.variables):
             if not variable.variable:
                 raise BadInput("nodes.variable-without-name", place=build.place("variables", i))
+            if variable.type == "json_object" and variable.schema is None:
+                raise BadInput("nodes.bad-schema", place=build.place("variables", i, "json_schema"))
 
     def outputs(self) -> dict[str, str]:
         names = {v.variable: _VALUE_TYPES.get(v.type, "string") for v in self.variables}
@@ -77,11 +90,11 @@ class Start(Node[StartData]):
         return {v.variable: accept(v, given.get(v.variable)) for v in self.variables}
 
     def inputs(self, pool: Pool) -> Inputs:
-        return dict(pool.vars.get(INPUTS, {}))
+        system = {f"sys.{name}": value for name, value in pool.vars["sys"].items()}
+        return {**pool.vars[INPUTS], **system}
 
     def run(self, inputs: Inputs, context: Context) -> Outcome:
-        system = context.frame.pool.vars.get("sys", {})
-        return Outcome({**inputs, **{f"sys.{name}": value for name, value in system.items()}})
+        return Outcome(inputs)
 
 
 def accept(variable: InputVariable, value: Any) -> Any:
@@ -91,13 +104,13 @@ def accept(variable: InputVariable, value: Any) -> Any:
         if variable.required:
             raise BadInput("nodes.input-missing", name=name, label=_label(variable))
         value = variable.default
-        if value is None or value == "":
-            return [] if variable.type == "file-list" and value is not None else None
+        if value is None or (value == "" and variable.type not in ("text-input", "paragraph")):
+            return None
     kind = variable.type
     if kind == "number":
         return _number(name, value)
     if kind == "checkbox":
-        return _checkbox(value)
+        return _checkbox(name, value)
     if kind in ("file", "file-list"):
         return _files(variable, value)
     if kind == "json_object":
@@ -111,7 +124,10 @@ def accept(variable: InputVariable, value: Any) -> Any:
         options = [str(option) for option in variable.options or ()]
         if value not in options:
             raise BadInput(
-                "nodes.input-not-an-option", name=name, given=value, options=", ".join(options)
+                "nodes.input-not-an-option",
+                name=name,
+                given=brief(value),
+                options=", ".join(options),
             )
     elif variable.max_length and len(value) > variable.max_length:
         raise BadInput(
@@ -129,6 +145,7 @@ def _kind(value: Any) -> str:
 
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?|[+-]?\.\d+")
+_DIGITS = 4300  # Python reads no whole number that is longer
 
 
 def _number(name: str, value: Any) -> int | float | None:
@@ -139,12 +156,14 @@ def _number(name: str, value: Any) -> int | float | None:
     text = value.strip()
     if not text:
         return None
-    if not _NUMBER.fullmatch(text):
-        raise BadInput("nodes.input-not-a-number", name=name, given=text)
+    if not _NUMBER.fullmatch(text) or len(text) > _DIGITS:
+        raise BadInput("nodes.input-not-a-number", name=name, given=brief(text))
     return float(text) if "." in text else int(text)
 
 
-def _checkbox(value: Any) -> Any:
+def _checkbox(name: str, value: Any) -> Any:
+    if isinstance(value, dict | list):
+        raise BadInput("nodes.input-not-a-boolean", name=name, given=_kind(value))
     word = value.strip().lower() if isinstance(value, str) else value
     if word in ("true", "yes", "on", "1", 1, True):
         return True
@@ -157,16 +176,37 @@ def _object(variable: InputVariable, value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             raise BadInput("nodes.input-not-an-object", name=variable.variable) from None
     if not isinstance(value, dict):
         raise BadInput("nodes.input-not-an-object", name=variable.variable)
+    if variable.schema:
+        _fulfil(variable.variable, variable.schema, value)
     return value
+
+
+def _fulfil(name: str, schema: dict[str, Any], value: dict[str, Any]) -> None:
+    """Raises BadInput with the first thing in which a value does not fulfil its schema. The
+    schema may be a stranger's: it is not followed to other addresses."""
+    from jsonschema import Draft7Validator, SchemaError, ValidationError
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    try:
+        Draft7Validator.check_schema(schema)
+        Draft7Validator(schema, registry=Registry()).validate(value)
+    except ValidationError as error:
+        problem = f"{error.json_path}: {brief(error.message, 200)}"
+        raise BadInput("nodes.input-not-the-schema", name=name, problem=problem) from None
+    except (SchemaError, Unresolvable, re.error, RecursionError):
+        raise BadInput("nodes.bad-schema", place=Place(field=f"{name}.json_schema")) from None
 
 
 def _files(variable: InputVariable, value: Any) -> File | list[File] | None:
     single = variable.type == "file"
     if value == "":
+        if single and variable.required:
+            raise BadInput("nodes.input-missing", name=variable.variable, label=_label(variable))
         return None if single else []
     values = [value] if single else value
     if not isinstance(values, list):

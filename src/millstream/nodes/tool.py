@@ -14,8 +14,8 @@ from millstream.base import Failed, NotHere
 from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Need, Node, Outcome, Reading
 from millstream.engine.node import DataClass
-from millstream.engine.ports import ToolRef
-from millstream.values import MISSING, Pool, Selector, TextTemplate
+from millstream.engine.ports import ToolRef, ToolResult
+from millstream.values import MISSING, Pool, Selector, TextTemplate, to_text
 
 
 class ToolData(NodeData, kw_only=True):
@@ -109,11 +109,13 @@ class Tool(Node[ToolData]):
                     error_type="ToolParameterError",
                 )
         result = await tools.invoke(self.ref, values)
+        if not isinstance(result, ToolResult):
+            raise Failed("nodes.tool-garbled", tool=str(self.ref), error_type="ToolNodeError")
         outputs = {
             **result.variables,
-            "text": result.text,
-            "files": result.files,
-            "json": result.json or [{"data": []}],
+            "text": to_text(result.text),
+            "files": list(result.files),
+            "json": list(result.json) or [{"data": []}],
         }
         return Outcome(outputs, usage=result.usage)
 

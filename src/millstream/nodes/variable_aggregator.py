@@ -43,13 +43,13 @@ class VariableAggregator(Node[AggregatorData]):
     def __init__(self, data: AggregatorData, build: Build) -> None:
         super().__init__(data, build)
         advanced = data.advanced_settings
-        self.grouped = bool(advanced and advanced.group_enabled and advanced.groups)
-        groups = advanced.groups or [] if advanced and self.grouped else []
-        self.groups = (
-            [(group.group_name, group.output_type, group.variables) for group in groups]
-            if self.grouped
-            else [("output", data.output_type, data.variables)]
-        )
+        self.grouped = advanced is not None and bool(advanced.group_enabled)
+        self.groups = [("output", data.output_type, data.variables)]
+        if advanced is not None and self.grouped:
+            self.groups = [
+                (group.group_name, group.output_type, group.variables)
+                for group in advanced.groups or ()
+            ]
         self._reads = [
             (name, [Selector.of(parts) for parts in variables or ()])
             for name, _, variables in self.groups

@@ -5,7 +5,7 @@ Knows nothing of nodes or models. A value is plain JSON-shaped Python data or a 
 
 from millstream.values.file import File
 from millstream.values.pool import MISSING, Pool, Selector
-from millstream.values.text import TextTemplate, to_markdown, to_text
+from millstream.values.text import TextTemplate, brief, to_markdown, to_text
 from millstream.values.types import fits, type_of
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Pool",
     "Selector",
     "TextTemplate",
+    "brief",
     "fits",
     "to_markdown",
     "to_text",

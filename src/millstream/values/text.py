@@ -100,6 +100,12 @@ def to_markdown(value: Any) -> str:
     return to_text(value)
 
 
+def brief(value: Any, length: int = 80) -> str:
+    """A value as a message shows it: the beginning of a long text."""
+    text = value if isinstance(value, str) else to_text(value)
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
 def _plain(value: Any) -> Any:
     """A value without `File` objects, for the standard library's writers."""
     if isinstance(value, File):

@@ -22,6 +22,18 @@ MESSAGES = {
         "Write digits, with a point for a fraction: {name}=12 or {name}=0.5.",
         "请写数字，小数用点号：{name}=12 或 {name}=0.5。",
     ),
+    "input-not-a-boolean": Text(
+        "the input {name!r} must be true or false, not {given}",
+        "输入 {name!r} 必须是 true 或 false，而不是 {given}",
+        "Write {name}=true or {name}=false.",
+        "请写 {name}=true 或 {name}=false。",
+    ),
+    "input-not-the-schema": Text(
+        "the input {name!r} does not fulfil its JSON schema at {problem}",
+        "输入 {name!r} 不符合其 JSON schema，位置 {problem}",
+        "Correct the value there; the schema is in the app's start node.",
+        "请修改该处的值；schema 位于应用的开始节点中。",
+    ),
     "input-not-an-option": Text(
         "the input {name!r} cannot be {given!r}",
         "输入 {name!r} 不能是 {given!r}",
@@ -98,8 +110,8 @@ MESSAGES = {
         "请检查提示词所用的变量。",
     ),
     "bad-schema": Text(
-        "the schema of the structured output is not a JSON schema",
-        "结构化输出的 schema 不是有效的 JSON schema",
+        "the schema given here is not a JSON schema",
+        "此处的 schema 不是有效的 JSON schema",
         "Write it as a mapping with a `type`, such as object, and `properties`.",
         "请写成带有 `type`（如 object）和 `properties` 的映射。",
     ),
@@ -150,6 +162,30 @@ MESSAGES = {
         "工具 {tool} 需要参数 {name!r}",
         "Set it in the node, or check the variable that it comes from.",
         "请在节点中设置它，或检查它所引用的变量。",
+    ),
+    "model-broke-off": Text(
+        "the answer of {model} broke off before its end",
+        "{model} 的回答在结束之前中断了",
+        "Run again; if it happens again, look at the log of the model's server.",
+        "请重新运行；如果再次发生，请查看模型服务器的日志。",
+    ),
+    "model-garbled": Text(
+        "the answer of {model} does not have the form of one",
+        "{model} 的回答格式不正确",
+        "Bind another model: `millstream bind`.",
+        "请绑定其他模型：`millstream bind`。",
+    ),
+    "no-structure": Text(
+        "the model gave no JSON, but the node has structured output on",
+        "模型没有给出 JSON，而该节点启用了结构化输出",
+        "Bind a model that can answer in JSON, or run again.",
+        "请绑定能以 JSON 作答的模型，或重新运行。",
+    ),
+    "tool-garbled": Text(
+        "the tool {tool} gave something that is no result",
+        "工具 {tool} 返回的内容不是有效的结果",
+        "Use another version of the tool, or another tool.",
+        "请使用该工具的其他版本，或换一个工具。",
     ),
     "reserved-name": Text(
         "a parameter cannot be named {name!r}; the node uses that name itself",
