@@ -28,12 +28,12 @@ _KEPT = ("ffn_gate_inp", "ssm_conv1d", "shortconv.conv", "ssm_a", "ssm_d", "exp_
 def header(config: Mapping[str, Any], *, file: str = "config.json", dtype: str = "") -> Header:
     """The header of the model that a config describes. dtype: of its matrices ("F16", "BF16",
     "F32"), by default what the config says. Raises BadInput: a family or a size is not known."""
-    config = _language_part(config)
-    family = str(config.get("model_type") or _by_class(config) or "?")
+    config = language_part(config)
+    family = family_of(config)
     describe = FAMILIES.get(family)
     if describe is None:
         known = ", ".join(sorted(FAMILIES))
-        raise BadInput("lab.unknown-family", file=file, family=family, known=known)
+        raise BadInput("lab.unknown-family", file=file, family=family or "?", known=known)
     made = _Builder(config, file, dtype)
     describe(made)
     return made.header()
@@ -47,6 +47,7 @@ class _Builder:
         self.file = file
         self.type = _NUMBER[dtype or _dtype(config)]
         self.architecture = ""
+        self.usual: Mapping[str, int] = {}  # what configs of the family leave out
         self.metadata: dict[str, Any] = {}
         self.tensors: list[Tensor] = []
         self._offset = 0
@@ -74,7 +75,7 @@ class _Builder:
     def number(self, *names: str, default: int | None = None) -> int:
         """A size: the first of the names that the config has."""
         for name in names:
-            value = self.config.get(name)
+            value = self.config.get(name, self.usual.get(name))
             if isinstance(value, bool) or value is None:
                 continue
             if isinstance(value, int) and 0 <= value < _MOST:
@@ -166,14 +167,16 @@ def _transformer(
     post_norms: bool = False,
     tied: bool = False,
     window: bool = False,
+    usual: Mapping[str, int] | None = None,
 ) -> Callable[[_Builder], None]:
     """A decoder of attention and feed-forward layers, dense or with experts.
 
     bias: on queries, keys and values. head_norms, row_norms: norms of queries and keys by head or
-    whole. window: the header says the sliding window of the config.
+    whole. window: the header says the sliding window of the config. usual: what configs leave out.
     """
 
     def describe(made: _Builder) -> None:
+        made.usual = usual or {}
         made.begin(architecture)
         made.ends(tied=tied)
         heads, kv_heads, each = made.heads()
@@ -398,6 +401,11 @@ def _falcon_h1(made: _Builder) -> None:
         made.feed_forward(layer, length)
 
 
+_GEMMA3 = {
+    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262_208,
+    "sliding_window": 4096, "max_position_embeddings": 131_072,
+}  # fmt: skip
+
 FAMILIES: dict[str, Callable[[_Builder], None]] = {
     "llama": _transformer("llama"),
     "mistral": _transformer("llama"),
@@ -423,7 +431,7 @@ FAMILIES: dict[str, Callable[[_Builder], None]] = {
 """What is known, by the `model_type` of a config.json."""
 
 
-def _language_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def language_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a config that describes the language model, if it has parts."""
     inner = config.get("text_config")
     if not isinstance(inner, dict):
@@ -432,12 +440,20 @@ def _language_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**outer, **inner}
 
 
-def _by_class(config: Mapping[str, Any]) -> str:
-    """The family by the name of its class: LlamaForCausalLM is llama."""
-    names = config.get("architectures")
+def family_of(config: Mapping[str, Any]) -> str:
+    """What kind of model a config is of, by its own word or by the name of its class; "" where it
+    says neither. A family that is not in `FAMILIES` is unknown here."""
+    inner = language_part(config)
+    said = inner.get("model_type")
+    if isinstance(said, str) and said:
+        return _ALIASES.get(said, said)
+    names = inner.get("architectures")
     name = names[0] if isinstance(names, list) and names else ""
     plain = str(name).removesuffix("ForCausalLM").lower()
-    return next((family for family in FAMILIES if family.replace("_", "") == plain), "")
+    return next((family for family in FAMILIES if family.replace("_", "") == plain), plain)
+
+
+_ALIASES = {"gemma3": "gemma3_text", "ministral": "mistral", "phi4": "phi3"}
 
 
 def _dtype(config: Mapping[str, Any]) -> str:

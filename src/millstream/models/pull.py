@@ -149,7 +149,7 @@ async def find(name: str, home: Home, http: Http, *, choose: Choose | None = Non
             "Q4_1",
             packaged.LICENCE,
         )
-    hubs = _hubs(home, http)
+    hubs = hubs_of(home, http)
     known = recommended.by_name(word)
     if known is not None and known.repository:
         return await _on_a_hub(hubs, known, choose)
@@ -225,7 +225,8 @@ def shelf_name(text: str) -> str:
 # ------------------------------------------------------------------------------------ from hubs
 
 
-def _hubs(home: Home, http: Http) -> Hubs:
+def hubs_of(home: Home, http: Http) -> Hubs:
+    """The hubs, as the settings and the environment say where they are."""
     endpoint = home.settings.hub.endpoint
     if endpoint == HUGGING_FACE:  # nobody has set it: what other tools go by counts
         endpoint = os.environ.get("HF_ENDPOINT") or endpoint
@@ -295,7 +296,7 @@ async def _files(
 ) -> tuple[Path, str]:
     """The files of a model of a hub; the first one, and the checksum of an only one."""
     assert found.repository is not None
-    repository, hubs = found.repository, _hubs(home, http)
+    repository, hubs = found.repository, hubs_of(home, http)
     here, sha256 = 0, ""
     download.need_room(folder, found.name, max(0, (found.size or 0) - _bytes_in(folder)))
     targets = []
