@@ -201,13 +201,19 @@ def spans(line: tuple[Cell, ...]) -> Iterator[str]:
         column = end
 
 
+def title(frames: list[tuple[float, Frame]]) -> str:
+    """The first line that was seen: a command, without where it lies on the disk."""
+    first = next((line for line in frames[-1][1] if line), ())
+    return "".join(letter for letter, _ in first).strip(" $\\")
+
+
 def main(words: list[str]) -> None:
     at = words.index("--")
     file = words[0] if at else "docs/terminal.svg"
     command = words[at + 1 :]
     frames = record(command)
     with open(file, "w", encoding="utf-8") as out:
-        out.write("\n".join(draw(frames, " ".join(command))) + "\n")
+        out.write("\n".join(draw(frames, title(frames))) + "\n")
     print(f"{file}: {len(frames)} frames, {frames[-1][0]:.0f} s", file=sys.stderr)
 
 
