@@ -57,7 +57,7 @@ def _answer(request: dict[str, Any], language: Language) -> bytes:
     sys.stdout = sys.stderr = io.TextIOWrapper(
         printed, "utf-8", "backslashreplace", newline="\n", write_through=True
     )
-    reserve = bytearray(1 << 20)  # to say so with, when the code has taken all the rest
+    reserve = bytes(1 << 20)  # to say so with when the code has taken all the rest; not touched
     try:
         body = b'{"value": ' + language.run(request["source"], request["inputs"])
         reply = body + b', "printed": ' + printed.as_json() + b"}"
