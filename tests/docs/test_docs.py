@@ -29,10 +29,14 @@ from docs.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links
 from docs.tables import PLACE, TABLES, filled
 from millstream.base import BadInput, set_language
 from millstream.cli.main import _parse
-from millstream.engine import Limits, events
+from millstream.dsl import read_file
+from millstream.engine import Later, Limits, events
+from millstream.models.presets import PRESETS
+from millstream.nodes import REGISTRY
 from millstream.runtime import App, NodeResult, Result
 
 DOCS = ROOT / "docs"
+CORPUS = sorted((ROOT / ".." / "shared" / "corpus").glob("*.yml"))
 
 # Programs of others that a document may have a reader type.
 OTHERS = {"cat", "cd", "git", "head", "jq", "pass", "pip", "python", "wc", "."}
@@ -274,6 +278,32 @@ def test_every_public_name_is_told() -> None:
     for kind in (Result, NodeResult):
         for field in msgspec.structs.fields(kind):
             assert f"`{field.name}`" in text, field.name
+
+
+def test_the_figures_of_the_readme() -> None:
+    online = [p for p in PRESETS.values() if not p.local and p.protocol == "openai"]
+    count = len(online) - 1  # OpenAI itself is named
+    assert f"{count} OpenAI-compatible providers" in (ROOT / "README.md").read_text()
+    assert f"{count} 家 OpenAI 兼容服务商" in (ROOT / "README.zh.md").read_text()
+
+
+@pytest.mark.skipif(not CORPUS, reason="../shared/corpus is not here")
+def test_the_figures_of_the_corpus() -> None:
+    read = runs = 0
+    for file in CORPUS:
+        try:
+            app = read_file(file, REGISTRY)
+        except BadInput:
+            continue
+        read += 1
+        runs += not any(issubclass(REGISTRY[node.type], Later) for node in app.graph.nodes)
+    english = (ROOT / "README.md").read_text()
+    assert f"Of {len(CORPUS)} public app files" in english
+    assert f"{read} are read" in english
+    assert f"{runs} use only what runs now" in english
+    chinese = (ROOT / "README.zh.md").read_text()
+    assert f"{len(CORPUS)} 个公开应用文件中，{read} 个可以读取" in chinese
+    assert f"{runs} 个只用到现在能运行的节点" in chinese
 
 
 def test_every_limit_is_a_setting() -> None:
