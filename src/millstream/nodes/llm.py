@@ -370,7 +370,7 @@ async def ask(
     stream = models.generate(request)
     async with aclosing(stream) as items:  # type: ignore[type-var]
         async for item in items:
-            if type(item) is ModelChunk:
+            if type(item) is ModelChunk and type(item.text) is type(item.reasoning) is str:
                 if item.text:
                     texts.append(item.text)
                     if show:

@@ -17,7 +17,7 @@ from millstream.engine.events import (
 from millstream.engine.ports import Usage
 
 
-class NodeResult(msgspec.Struct, omit_defaults=True):
+class NodeResult(msgspec.Struct, omit_defaults=True, gc=False):
     """One execution of a node. elapsed: seconds. Skipped nodes are not listed."""
 
     name: str
@@ -47,6 +47,10 @@ class Result(msgspec.Struct):
     usage: Usage = msgspec.field(default_factory=Usage)
     elapsed: float = 0.0
     run: str = ""
+
+    def __repr__(self) -> str:
+        """Short: asyncio writes the result of a task into texts that nobody sees."""
+        return f"<Result {self.status}, outputs: {', '.join(self.outputs) or 'none'}>"
 
     @property
     def ok(self) -> bool:

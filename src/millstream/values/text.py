@@ -80,7 +80,7 @@ def to_text(value: Any) -> str:
         return str(value)
     kind = type_of(value)
     if kind == "object" or kind == "array[string]":
-        return json.dumps(value, ensure_ascii=False, default=_plain)
+        return json.dumps(value, ensure_ascii=False, default=_plain, check_circular=False)
     if kind == "array[file]" or (isinstance(value, list) and not value):
         return ""
     return str(_plain(value))
@@ -92,7 +92,7 @@ def to_markdown(value: Any) -> str:
         link = f"[{value.name or value.url}]({value.url})"
         return f"!{link}" if value.type == "image" else link
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+        return json.dumps(value, ensure_ascii=False, indent=2, default=_plain, check_circular=False)
     if isinstance(value, list):
         if value and all(isinstance(item, File) for item in value):
             return "\n".join(to_markdown(item) for item in value)
