@@ -45,9 +45,11 @@ def secret() -> Any:
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def works_afterwards(sandbox: Any) -> Any:
     """After every attack: nothing is left of it, and the zygote is the same and serves."""
+    sandbox.wait_for("")
     await sandbox.python("def main(): return 1")
     zygote = sandbox.zygote()
     yield
+    sandbox.wait_for("")
     assert await sandbox.python("def main(a): return {'b': a}", a=[1, "ä"]) == {"b": [1, "ä"]}
     assert sandbox.zygote() == zygote
     assert await sandbox.children() == []
@@ -646,6 +648,7 @@ def main(): return A().y
 @pytest.mark.parametrize("name", STOPPED)
 async def test_wild_code_is_stopped(sandbox: Any, name: str) -> None:
     code, expected = STOPPED[name]
+    sandbox.wait_for(expected)
     error = await sandbox.error(code)
     assert error.code.removeprefix("sandbox.") in expected.split(), error
     assert "sandbox." not in error.message or "allows" in error.message
@@ -682,6 +685,7 @@ def frame(body, length=None):
     ],
 )
 async def test_a_forged_reply_is_an_error(sandbox: Any, said: str, code: str) -> None:
+    sandbox.wait_for(code)
     error = await sandbox.error(SAY + f"def main():\n  say({said})\n  while True: pass")
     assert error.code == f"sandbox.{code}"
 

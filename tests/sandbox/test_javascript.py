@@ -140,8 +140,10 @@ STOPPED = {
 @pytest.mark.parametrize("name", STOPPED)
 async def test_wild_code_is_stopped(sandbox: Any, name: str) -> None:
     code, expected = STOPPED[name]
+    sandbox.wait_for(expected)
     error = await sandbox.error(code, "javascript")
     assert error.code.removeprefix("sandbox.") in expected.split(), error
+    sandbox.wait_for("")
     assert await sandbox.javascript("function main({a}) { return a + 1 }", a=1) == 2
     assert await sandbox.children("javascript") == []
     assert await sandbox.files("javascript") == []
