@@ -27,7 +27,7 @@ KEY = re.compile(rf"({'|'.join(ROOMS)})\.[a-z0-9][a-z0-9._:-]*", re.I)
 
 # Calls whose first argument is a key; a Problem's and an Item's are further on.
 ERRORS = {"BadInput", "NotHere", "Failed", "MillstreamError"}
-SPEAKERS = {"say", "next_step", "entry", "Notice", *ERRORS}
+SPEAKERS = {"say", "next_step", "Notice", *ERRORS}
 SPEAKERS_LATER = {"Problem": 1, "Item": 2}
 
 

@@ -70,7 +70,7 @@ class Person:
     def prompted(self) -> None:
         """Wait for a prompt; a key that ends the input is lost before."""
         end = time.monotonic() + PATIENCE
-        while not self.screen.endswith("> "):
+        while not self.screen.endswith(("> ", "]: ")):
             self._read(0.2)
             assert time.monotonic() < end, f"no prompt in:\n{self.screen}"
 

@@ -221,7 +221,6 @@ def test_a_plain_run_loads_no_library_that_it_does_not_use(
 def test_completion_scripts_are_understood(millstream: Run, shell: str, tmp_path: Path) -> None:
     done = millstream("completion", shell)
     assert done.returncode == 0
-    assert "google" not in done.stdout
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     (tmp_path / "script").write_text(done.stdout)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from canned import edges, end, node
-from cli.parts import Write
+from cli.parts import Write, template
 from cli.person import Person
 
 Sit = Callable[..., Person]
@@ -178,6 +180,19 @@ def test_colors(person: Sit, hello: str, millstream: Any) -> None:
         assert plain.wait() == 0
         assert "\x1b[32m" not in plain.raw
     assert "\x1b[32m✓" in millstream("run", hello, "name=x", "--color").stderr
+
+
+@pytest.mark.slow
+def test_a_big_file_is_read_with_progress(person: Sit, write: Write) -> None:
+    big = template("t", "x" * 1000)
+    many = [big | {"id": f"t{i}"} for i in range(9000)]
+    path = write("big.yml", [node("start", "start", variables=[]), *many, end()],
+                 edges("start>end"))  # fmt: skip
+    assert path.stat().st_size > 10_000_000
+    somebody = person("inputs", "big.yml")
+    somebody.see("reading big.yml")
+    assert somebody.wait() == 0
+    assert "MB)" in somebody.screen
 
 
 def test_a_key_is_typed_without_being_seen(person: Sit, millstream: Any) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cli.parts import Run
+from canned import edges, end, start
+from cli.parts import Run, Write, llm
 from cli.person import Person
 
 Sit = Callable[..., Person]
@@ -131,16 +132,82 @@ def test_doctor(millstream: Run, serve: Any) -> None:
     assert stub.url.removesuffix("/v1") in verbose.stdout
 
 
+# ---------------------------------------------------------------------------- with a real model
+
+
+@pytest.fixture
+def embedded(packaged_model: Path, env: dict[str, str]) -> str:
+    """The packaged model on the shelf of the data directory."""
+    pytest.importorskip("xllamacpp")
+    folder = Path(env["MILLSTREAM_HOME"], "models")
+    folder.mkdir(parents=True)
+    (folder / packaged_model.name).symlink_to(packaged_model)
+    return f"embedded/{packaged_model.stem}"
+
+
 @pytest.mark.slow
 @pytest.mark.model
-def test_the_main_job(millstream: Run, person: Sit, tmp_path: Path) -> None:
-    """From a machine without a model to a polished text, with one command."""
-    shared = Path(__file__).parents[3] / "shared" / "apps" / "smartrans.yml"
-    if not shared.is_file():
-        pytest.skip("the app is not here")
-    before = json.loads(millstream("models", "list", "--json").stdout)
-    if before:
-        pytest.skip("a model server runs here already")
-    somebody = person("run", str(shared), "--local", "--offline", "--yes", "text2translate=Hello")
+def test_a_run_on_the_packaged_model_says_what_it_is_worth(
+    millstream: Run, write: Write, embedded: str
+) -> None:
+    short = llm(text="Say hello to {{#start.name#}}.")
+    short["data"]["model"]["completion_params"] = {"max_tokens": 12}
+    nodes = [start("name"), short, end(text="llm.text")]
+    write("app.yml", nodes, edges("start>llm", "llm>end"))
+    done = millstream("run", "app.yml", "name=Ann", "--model", embedded)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert f"≈ openai/gpt-x → {embedded} (by --model {embedded})" in done.stderr
+    assert "it proves the pipe, not the prose" in done.stderr
+    assert "millstream models pull qwen3-" in done.stderr
+    quiet = millstream("run", "app.yml", "name=Ann", "--model", embedded, "-q", "--lang", "zh")
+    assert quiet.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_show_of_the_packaged_model(millstream: Run, embedded: str) -> None:
+    facts = json.loads(millstream("models", "show", embedded, "--json").stdout)
+    assert facts["architecture"] == "llama"
+    assert facts["parameters"] == 134_515_008
+    assert facts["context"] == 8192
+    table = millstream("models", "show", embedded.removeprefix("embedded/"), "--lang", "zh").stdout
+    assert "架构" in table
+
+
+# -------------------------------------------------------------------------- where no model is
+
+
+@pytest.fixture
+def bare(millstream: Run, serve: Any) -> None:
+    """A machine without any model, and a hub that answers on loopback."""
+    if json.loads(millstream("models", "list", "--json").stdout):
+        pytest.skip("a model server runs on this machine")
+    hub = serve()
+    millstream("endpoints", "remove", "stub")
+    millstream("settings", "set", "hub.endpoint", hub.url)
+
+
+def test_local_without_a_model_asks_which_to_fetch(bare: None, person: Sit, speaks: str) -> None:
+    somebody = person("run", speaks, "name=x", "--local")
+    somebody.see("Which shall be fetched?")
+    somebody.see("smollm2-135m-instruct: 100.0 MB, apache-2.0, from the package index")
+    none = re.findall(r"(\d)  none", somebody.screen)
+    somebody.prompted()
+    somebody.type(f"{none[0]}\n")
     assert somebody.wait() == 3
-    assert "--offline" in somebody.screen
+    assert "there is no model on this machine" in somebody.screen
+
+
+def test_ctrl_c_at_the_question(bare: None, person: Sit, speaks: str) -> None:
+    somebody = person("run", speaks, "name=x", "--local")
+    somebody.see("Which shall be fetched?")
+    somebody.prompted()
+    somebody.interrupt()
+    assert somebody.wait() == 130
+
+
+def test_nobody_is_asked_in_a_pipe(bare: None, millstream: Run, speaks: str) -> None:
+    done = millstream("run", speaks, "name=x", "--local")
+    assert done.returncode == 3
+    assert "millstream models pull smollm2" in done.stderr

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_files_become_file_values(millstream: Run, write: Write, tmp_path: Path)
     web = "https://example.org/x/y%20z.pdf?token=1"
     done = millstream("run", "f.yml", "doc=@a b.md", f"more={web}", "more=@c.png", "--json")
     outputs = json.loads(done.stdout)["outputs"]
-    assert outputs["doc"] == {
+    assert outputs["doc"] == outputs["doc"] | {
         "type": "document",
         "transfer_method": "local_file",
         "name": "a b.md",
@@ -168,6 +169,21 @@ def test_a_substitute_is_stated_even_when_quiet(millstream: Run, speaks: str, se
             "why": "by --bind openai/gpt-x=stub/m",
         }
     ]
+
+
+def test_a_rule_for_tools_alone(millstream: Run, write: Write, serve: Any) -> None:
+    tool = node(
+        "t", "tool", provider_id="google_translate", provider_type="builtin",
+        tool_name="translate", tool_configurations={"dest": "zh-cn"},
+        tool_parameters={"content": {"type": "mixed", "value": "{{#start.name#}}"}},
+    )  # fmt: skip
+    nodes = [start("name"), tool, llm(text="{{#t.text#}}"), end(text="llm.text")]
+    write("t.yml", nodes, edges("start>t", "t>llm", "llm>end"))
+    serve(["x"])
+    words = ("--model", "stub/m", "--bind-tool", "*=llm", "--json")
+    report = json.loads(millstream("check", "t.yml", *words).stdout)
+    found = {n["id"]: n["findings"][0]["used"] for n in report["nodes"] if n.get("findings")}
+    assert found == {"t": "translation by stub/m", "llm": "stub/m"}
 
 
 def test_what_is_not_here_is_said_before_the_first_node(millstream: Run, speaks: str) -> None:
@@ -280,6 +296,31 @@ def test_an_interrupt_keeps_what_there_is(
     ]
     assert result["nodes"][1]["outputs"]["text"] == "partial text"
     assert "■ stopped" in errors
+
+
+def test_a_second_interrupt_waits_for_nothing(
+    env: dict[str, str], speaks: str, serve: Any, tmp_path: Path
+) -> None:
+    """Even where the run does not stop."""
+    stub = serve(["x"], hang=True)
+    program = (
+        "import sys, millstream.cli, millstream.runtime.app as app\n"
+        "app.App.stop = lambda self: print('told', file=sys.stderr, flush=True)\n"
+        f"millstream.cli.main(['run', {speaks!r}, 'name=x', '--model', 'stub/m'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while not stub.prompts:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "told" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
 
 
 def test_partial_text_is_shown_where_nothing_was_streamed(

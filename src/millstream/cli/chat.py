@@ -67,12 +67,15 @@ def _talk(
 
 async def _answer(here: Machine, name: str, talk: list[Message], terminal: Terminal) -> str:
     """Stream an answer to standard output; returns it. Raises MillstreamError."""
+    from millstream.models.resolver import LOCAL
     from millstream.models.router import Router
 
-    provider, _, model = name.partition("/")
-    ref = ModelRef(provider, model) if model else ModelRef("", name)
-    # A bare name is a word such as `local`, or a model of any server: a binding resolves both.
-    resolver = here.resolver(Choice() if model else Choice(bind={"*": name}))
+    provider, slash, model = name.partition("/")
+    if name == LOCAL.provider:
+        ref = LOCAL
+    else:
+        ref = ModelRef(provider, model) if slash else ModelRef("embedded", name)
+    resolver = here.resolver(Choice())
     found = await resolver.resolve(ref)
     if found.error is not None:
         raise found.error

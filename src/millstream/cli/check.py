@@ -18,7 +18,7 @@ from millstream.checks import NodeReport, Report, unreadable
 from millstream.cli.given import STDIN
 from millstream.cli.here import choice, machine, read
 from millstream.cli.parser import Parser, binding_options
-from millstream.cli.terminal import Terminal, clean, label, shorten, width, wrap
+from millstream.cli.terminal import Terminal, clean, label, named, shorten, width, wrap
 from millstream.engine.events import encode
 from millstream.runtime import App
 
@@ -131,7 +131,7 @@ def _reasons(report: Report) -> Iterator[str]:
             yield from (p["message"] for p in node.problems if p["severity"] == "error")
             for found in node.findings:
                 if found.verdict == report.verdict:
-                    yield found.why if not found.used else f"{found.wanted} → {found.used}"
+                    yield f"{named(found.wanted)} → {found.used}" if found.used else found.why
 
 
 def _lines(report: Report, terminal: Terminal) -> Iterator[str]:
@@ -158,8 +158,10 @@ def _node(node: NodeReport, terminal: Terminal, room: int) -> Iterator[str]:
         text += terminal.paint_out(f"  {say('cli.check.unreached')}", "dim")
     yield text
     for found in node.findings:
-        met = f"{found.wanted} → {found.used}" if found.used != found.wanted else found.wanted
-        words = [met if found.used else found.wanted, found.why]
+        met = named(found.wanted)
+        if found.used and found.verdict == "substitute":
+            met += f" → {found.used}"
+        words = [met, found.why]
         yield from _wrapped(": ".join(filter(None, words)), terminal, " " * 9)
         if found.next:
             yield from _next(found.next, terminal, " " * 9)

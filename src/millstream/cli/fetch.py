@@ -43,7 +43,7 @@ async def offer(args: Namespace, here: Machine, terminal: Terminal) -> bool:
 
     With --yes the first choice is taken; without a person and --yes nothing is fetched. False if
     nothing was fetched."""
-    if not (terminal.person or args.yes) or not await _has_none(here):
+    if here.http.offline or not (terminal.person or args.yes) or not await _has_none(here):
         return False
     names = [*await _on_a_hub(here), packaged.NAME]
     if args.yes:
@@ -68,8 +68,6 @@ async def _has_none(here: Machine) -> bool:
 
 async def _on_a_hub(here: Machine) -> list[str]:
     """What a hub that answers has for this machine's memory, the better one first."""
-    if here.http.offline:
-        return []
     hub = here.home.settings.hub.endpoint
     try:
         await here.http.fetch("HEAD", hub, connect_timeout=_PATIENCE, read_timeout=_PATIENCE)

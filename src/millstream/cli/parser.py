@@ -202,6 +202,14 @@ def binding_options(parser: Parser) -> None:
     parser.arg(
         "--bind", metavar="A=B", action="append", default=[], type=_rule, help="cli.bindings.bind"
     )
+    parser.arg(
+        "--bind-tool",
+        metavar="A=B",
+        action="append",
+        default=[],
+        type=_rule,
+        help="cli.bindings.bind-tool",
+    )
     parser.arg("--local", action="store_true", help="cli.bindings.local")
 
 

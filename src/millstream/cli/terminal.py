@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from millstream.base import MillstreamError, Place, say
+from millstream.home.names import provider_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -241,6 +242,16 @@ def clean(text: str) -> str:
 def label(text: str) -> str:
     """A title or name of unknown origin, in one line."""
     return _TURNING.sub("", clean(" ".join(text.split())))
+
+
+def named(text: str) -> str:
+    """What a file names, as bindings know it: `openai/gpt-4o` for
+    `langgenius/openai/openai/gpt-4o`."""
+    parts = text.split("/", 3)
+    if len(parts) < 4:
+        return text
+    provider = "/".join(parts[:3])
+    return f"{provider_name(provider)}/{parts[3]}"
 
 
 def width(text: str) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from millstream.base import Place, say
-from millstream.cli.terminal import Terminal, clean, label, shorten, width
+from millstream.cli.terminal import Terminal, clean, label, named, shorten, width
 from millstream.engine.events import (
     Event,
     ItemStarted,
@@ -314,7 +314,7 @@ def substitutes(event: RunStarted) -> Iterator[str]:
     lines = dict.fromkeys(
         say(
             "cli.substitute",
-            wanted=label(item.get("wanted", "")),
+            wanted=label(named(item.get("wanted", ""))),
             used=label(item.get("used", "")),
             why=label(item.get("why", "")),
         )

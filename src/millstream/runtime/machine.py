@@ -137,6 +137,9 @@ class Machine:
 
     def _bindings(self, choice: Choice, app_file: str | None) -> Bindings:
         rules = [parse_bind(f"{name}={target}") for name, target in choice.bind.items()]
+        for name, target in choice.bind_tools.items():
+            rule = parse_bind(f"{name}={target}", "--bind-tool")
+            rules.append(msgspec.structs.replace(rule, kind="tools"))
         if choice.local:
             rules.append(everything_local())
         if choice.model:  # behind the other general rule, so that it goes before it

@@ -55,6 +55,10 @@ MESSAGES = {
         "may be repeated.",
         "用 B 代替模型或工具 A，例如 azure_openai/gpt-4o=ollama/qwen3:8b；可重复使用。",
     ),
+    "bindings.bind-tool": Text(
+        "The same for tools alone, such as google_translate/translate=llm or '*=local'.",
+        "同上，但只针对工具，例如 google_translate/translate=llm 或 '*=local'。",
+    ),
     "bindings.local": Text(
         "Everything on this machine: the local default for every model, and a local substitute "
         "for each online tool that has one and cannot be reached.",

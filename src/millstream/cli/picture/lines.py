@@ -15,7 +15,7 @@ from millstream.base import say
 from millstream.checks import NodeReport
 from millstream.cli.picture.layout import rank
 from millstream.cli.picture.words import about, way, ways
-from millstream.cli.terminal import label, shorten
+from millstream.cli.terminal import label, named, shorten
 
 Paint = Callable[..., str]
 
@@ -231,7 +231,7 @@ class _Level:
         marks = {column: "│"} if column is not None else {}
         for found in report.findings:
             if found.verdict != "as-is":
-                met = f"{found.wanted} → {found.used}" if found.used else found.why
+                met = f"{named(found.wanted)} → {found.used}" if found.used else found.why
                 yield f"{self._rails(marks)}   {self.paint(label(met), 'dim')}"
         for problem in report.problems:
             if problem["severity"] == "error":

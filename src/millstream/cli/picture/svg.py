@@ -16,7 +16,7 @@ from millstream.base import say
 from millstream.checks import NodeReport, Report
 from millstream.cli.picture.layout import HEAD, HEIGHT, ROW, Spot, everything, number, place
 from millstream.cli.picture.words import FAIL, about, description, note, way, ways
-from millstream.cli.terminal import label, width, wrap
+from millstream.cli.terminal import label, named, width, wrap
 
 MARGIN = 40.0
 TITLE = 56.0  # above the picture
@@ -185,7 +185,7 @@ def _tooltip(node: dsl.Node, report: NodeReport | None) -> str:
         if not report.reachable:
             lines.append(say("cli.check.unreached"))
         for found in report.findings:
-            met = f"{found.wanted} → {found.used}" if found.used else found.wanted
+            met = named(found.wanted) + (f" → {found.used}" if found.used else "")
             lines += [": ".join(filter(None, (met, found.why))), found.next]
         for problem in report.problems:
             lines += [problem["message"], problem.get("next", "")]
