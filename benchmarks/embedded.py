@@ -5,8 +5,9 @@
 "alone" is xllamacpp driven by a callback in the process that has loaded it. "ours" is the way a run
 takes: the router, the OpenAI adapter and the HTTP layer in this process, the model in its child.
 Both have the same threads, context, slots and batch; they take turns, and the one that waits does
-nothing. Speed is tokens after the first, by the clock. Printed: medians, the spread, the quotient.
-Then what loading costs: the child's start, the timing of threads, the load itself.
+nothing. Speed is tokens after the first, by the clock. Printed: medians, the spread, the quotient
+of the medians and that of the fastest rounds (which a busy machine disturbs least), and what a
+token costs this process in CPU time. Then what loading costs: the child's start, the timing of threads, the load itself.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ async def main() -> None:
     parser.add_argument("--tokens", type=int, default=128)
     args = parser.parse_args()
     model = await asyncio.to_thread(lambda: (args.model or _packaged()).resolve())
-    print(f"{'threads':>7}  {'alone t/s':>22}  {'ours t/s':>22}  {'ours / alone':>12}")
+    print(
+        f"{'threads':>7}  {'alone t/s':>22}  {'ours t/s':>22}  {'medians':>8} {'fastest':>8}  CPU a token"
+    )
     for threads in map(int, args.threads.split(",")):
         await compare(model, threads, args.rounds, args.tokens)
     await loading(model)
@@ -125,10 +128,14 @@ async def compare(model: Path, threads: int, rounds: int, tokens: int) -> None:
             await ours()
             await theirs()
             speeds: dict[str, list[float]] = {"alone": [], "ours": []}
+            costs = []
             for number in range(rounds):
                 turns = [("alone", theirs), ("ours", ours)]
                 for name, run in turns if number % 2 else reversed(turns):
+                    before = time.process_time()
                     speeds[name].append(await run())
+                    if run is ours:
+                        costs.append((time.process_time() - before) / tokens)
             await models.close()
     alone.kill()
     alone.wait()
@@ -136,7 +143,9 @@ async def compare(model: Path, threads: int, rounds: int, tokens: int) -> None:
         f"{statistics.median(v):8.1f} ({min(v):5.1f} … {max(v):5.1f})" for v in speeds.values()
     )
     quotient = statistics.median(speeds["ours"]) / statistics.median(speeds["alone"])
-    print(f"{threads:>7}  {both}  {quotient:>12.3f}", flush=True)
+    fastest = max(speeds["ours"]) / max(speeds["alone"])
+    cost = 1e6 * statistics.median(costs)
+    print(f"{threads:>7}  {both}  {quotient:>8.3f} {fastest:>8.3f}  {cost:.0f} µs", flush=True)
 
 
 async def loading(model: Path) -> None:

@@ -88,10 +88,13 @@ def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
 def _let_the_log_arrive() -> None:
     """llama.cpp writes its log in a thread of its own, which would die with us: wait until what
     it has to say of a failure is there, and for two seconds at most."""
-    size, looks = -1, 0
-    while looks < 100 and (size <= 0 or os.fstat(2).st_size != size):
-        size, looks = os.fstat(2).st_size, looks + 1
+    size, still = 0, 0
+    for _ in range(100):
         time.sleep(0.02)
+        before, size = size, os.fstat(2).st_size
+        still = still + 1 if size == before and size else 0
+        if still == 5:
+            break
 
 
 def _idle(address: str, key: str) -> bool:
