@@ -21,20 +21,19 @@ import sys
 from typing import Any, Final
 
 from .languages import Language, Problem
-from .lockdown import limit_self
+from .lockdown import Limits
 
 FAILED: Final = 70  # exit code of a child that ended before it had a reply
 _LENGTH: Final = struct.Struct("<Q")
 _to_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # whatever the code does to `json`
 
 
-def enter(memory: int, cpu: int) -> None:
-    """Leave the zygote behind: its handlers, its arguments, its share of memory and time."""
+def enter(limits: Limits) -> None:
+    """Leave the zygote behind: where its signals go, its arguments, its share of the machine."""
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.argv[:] = ["main.py"]
     sys.orig_argv[:] = []
-    limit_self(memory, cpu)
+    limits.apply()
 
 
 def serve(connection: int, language: Language) -> None:

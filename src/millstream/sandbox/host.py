@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from millstream.base import BadInput, Failed, NotHere, say
 from millstream.engine.ports import CodeResult
@@ -25,6 +25,9 @@ from millstream.sandbox.outcome import MB, Outcomes, SandboxLimits
 from millstream.sandbox.processes import Child, TooLong, Zygote
 
 __all__ = ["LocalSandbox", "SandboxLimits"]
+
+
+_GRACE: Final = 0.05  # seconds in which a child that has replied ends by itself
 
 
 class LocalSandbox:
@@ -76,7 +79,7 @@ class LocalSandbox:
 
     def ready(self, language: str) -> None:
         """Return if code of a language can be run here; nothing is started. Raises NotHere."""
-        if language not in ("python3", "javascript"):
+        if language not in ("python3", "javascript", "jinja2"):
             raise BadInput("sandbox.unknown-language", language=language)
         self._command(language)
         if self.confined:
@@ -112,17 +115,19 @@ class LocalSandbox:
         except (TypeError, ValueError, RecursionError) as error:
             raise Failed("sandbox.inputs", problem=str(error)) from None
         child = await self._child(language)
+        grace = 0.0
         try:
             async with asyncio.timeout(self.limits.seconds):
                 reply = await child.ask(request, most)
                 if reply is None:
                     raise outcomes.of_end(await asyncio.shield(child.ended))
+                grace = _GRACE
         except TimeoutError:
             raise outcomes.time() from None
         except TooLong:
             raise outcomes.output() from None
         finally:
-            child.dismiss()
+            child.dismiss(grace)
         return outcomes.of_reply(reply)
 
     async def _child(self, language: str) -> Child:

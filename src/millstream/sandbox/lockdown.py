@@ -52,29 +52,29 @@ def available() -> None:
         raise Lacking("seccomp", os.strerror(ctypes.get_errno()))
 
 
-def limit_self(memory: int, cpu: int) -> None:
-    """Limit this process for good: address space in bytes, seconds on the processor, open files.
-
-    More time than that ends it by SIGXCPU.
+class Limits:
+    """Limits of one process: address space and size of a file in bytes, seconds on the processor
+    (more end it by SIGXCPU), open files, no core dumps. Never above what this process may have.
     """
-    _limit(resource.RLIMIT_AS, memory)
-    _limit(resource.RLIMIT_CPU, cpu)
-    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
 
+    def __init__(self, memory: int, cpu: int, file_size: int, open_files: int = 64) -> None:
+        wanted = {
+            resource.RLIMIT_AS: memory,
+            resource.RLIMIT_CPU: cpu,
+            resource.RLIMIT_FSIZE: file_size,
+            resource.RLIMIT_NOFILE: open_files,
+            resource.RLIMIT_CORE: 0,
+        }
+        self._limits = []
+        for which, value in wanted.items():
+            hard = resource.getrlimit(which)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            self._limits.append((which, (value, value)))
 
-def limit_files(size: int) -> None:
-    """Limit the size of a file that this process and its children may write; no core dumps."""
-    _limit(resource.RLIMIT_FSIZE, size)
-    _limit(resource.RLIMIT_CORE, 0)
-
-
-def _limit(which: int, value: int) -> None:
-    hard = resource.getrlimit(which)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(which, (value, value))
-
-
-_OPEN_FILES: Final = 64
+    def apply(self) -> None:
+        """Limit this process for good."""
+        for which, values in self._limits:
+            resource.setrlimit(which, values)
 
 
 class Lockdown:
@@ -138,9 +138,12 @@ def die_with_parent() -> None:
 
 
 def _rules(readable: Iterable[str], rights: Rights) -> list[Rule]:
-    found = [path for path in dict.fromkeys(readable) if os.path.exists(path)]
-    devices = Rule(os.devnull, rights.read | _WRITE_FILE), Rule("/dev/urandom", rights.read)
-    return [*(Rule(path, rights.read) for path in found), *devices]
+    found: list[str] = []
+    for path in sorted(filter(os.path.exists, readable)):
+        if not any(path == outer or path.startswith(outer + "/") for outer in found):
+            found.append(path)
+    null = Rule(os.devnull, rights.read | _WRITE_FILE)
+    return [*(Rule(path, rights.read) for path in found), null]
 
 
 def _around(path: str, holes: Sequence[str]) -> Iterator[str]:

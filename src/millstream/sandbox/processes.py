@@ -77,10 +77,15 @@ class Child:
             return None
         return bytes(memoryview(data)[_LENGTH.size : end])
 
-    def dismiss(self) -> None:
-        """Hang up, and have the child killed if it is still there."""
+    def dismiss(self, grace: float = 0) -> None:
+        """Hang up, and have the child killed if it is still there after `grace` seconds."""
         self.connection.close()
-        if not self.ended.done():
+        if self.ended.done():
+            return
+        if grace:
+            later = self.zygote.loop.call_later(grace, self.dismiss)
+            self.ended.add_done_callback(lambda _: later.cancel())
+        else:
             self.zygote.send({"kill": self.call})
 
 

@@ -101,17 +101,20 @@ class Zygote:
         self.lines = lines
         self.root: str = settings["root"]
         self.scratch_limit: int = settings["scratch"]
-        self.memory: int = settings["memory"]
-        # Only a net under the host's clock: threads may use more than one second a second.
-        self.cpu = int(min(settings["seconds"] * 4, 10**9)) + 1
+        self.limits = lockdown.Limits(
+            memory=settings["memory"],
+            # Only a net under the host's clock: threads may use more than one second a second.
+            cpu=int(min(settings["seconds"] * 4, 10**9)) + 1,
+            file_size=settings["scratch"],
+        )
         self.language = languages.load(
             settings["language"], settings["libraries"], settings["preload"]
         )
         self.jail = _lock_in(settings) if settings["confined"] else None
-        lockdown.limit_files(settings["scratch"])
         self.children: dict[int, Running] = {}
         self.cleaners: set[int] = set()
         self.folders: list[Folder] = []  # free ones
+        self.folder: Folder | None = None  # the one that the environment names
         self.folders_made = 0
         self._try_jail()
         self.wake, woken = os.pipe()
@@ -167,7 +170,8 @@ class Zygote:
 
     def _fork(self, call: int, connection: int) -> None:
         folder = self.folders.pop() if self.folders else self._make_folder()
-        if os.environ["TMPDIR"] != folder.path:
+        if folder is not self.folder:
+            self.folder = folder
             for name in ("TMPDIR", "HOME", "MPLCONFIGDIR"):
                 os.environ[name] = folder.path
             os.chdir(folder.path)
@@ -177,7 +181,7 @@ class Zygote:
             try:
                 lockdown.die_with_parent()
                 if os.getppid() == mother:  # else she died before the kernel knew of our wish
-                    child.enter(self.memory, self.cpu)
+                    child.enter(self.limits)
                     if self.jail and folder.rule:
                         self.jail.lock(folder.rule)
                     child.serve(connection, self.language)
