@@ -153,7 +153,12 @@ async def test_a_mode_that_does_not_run_yet_is_told(mode: str, tmp_path: Path) -
     assert [problem["code"] for problem in report.problems] == ["checks.mode-not-yet"]
 
 
-def test_limits_of_the_settings_are_the_command_lines(app: Path) -> None:
-    """docs/settings.md says so."""
-    with millstream.load(app) as loaded:
-        assert loaded.limits == millstream.Limits()
+async def test_the_limits_of_the_settings_hold_in_python_too(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/settings.md and docs/python.md say so; what the caller gives goes first."""
+    monkeypatch.setenv("MILLSTREAM_LIMITS_MAX_STEPS", "1")
+    async with millstream.load(app, home=tmp_path) as loaded:
+        machine = await loaded.machine()
+        assert machine.limits == millstream.Limits(max_steps=1)
+    assert millstream.load(app, limits=millstream.Limits()).limits == millstream.Limits()

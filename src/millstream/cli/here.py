@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from millstream import dsl
 from millstream.base import say
 from millstream.cli.given import STDIN
 from millstream.cli.terminal import Terminal, clean, label
 from millstream.engine import Limits
 from millstream.engine.limits import profile
-from millstream.home import Home
 from millstream.runtime import App, Choice
 
 if TYPE_CHECKING:
@@ -81,13 +78,9 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def limits(args: Namespace) -> Limits:
-    """The limits of a run: the profile of --limits alone, else what the settings say."""
-    if args.limits:
-        return profile(args.limits)
-    settings = msgspec.structs.asdict(Home.open(args.home).settings.limits)
-    start = profile(settings.pop("profile"))
-    return msgspec.structs.replace(start, **{k: v for k, v in settings.items() if v is not None})
+def limits(args: Namespace) -> Limits | None:
+    """The limits of a run: the profile of --limits alone, else (None) what the settings say."""
+    return profile(args.limits) if args.limits else None
 
 
 def machine(args: Namespace, terminal: Terminal) -> Machine:

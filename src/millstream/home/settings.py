@@ -35,13 +35,14 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Models(msgspec.Struct):
-    """The last three are the fields of `models.router.Rules`."""
+    """The last four are the fields of `models.router.Rules`."""
 
     default: str = ""
     dir: str = ""
     reasks: Times = 2
     continue_on_length: Times = 0
     check_prompt_tokens: bool = True
+    stop_repetition: bool = True
 
 
 class Network(msgspec.Struct):

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from importlib import import_module
+from time import perf_counter
 from types import ModuleType
 
 import msgspec
@@ -26,14 +27,17 @@ from millstream.engine.ports import (
     ModelEnd,
     ModelRef,
     ModelRequest,
+    Usage,
 )
-from millstream.models import guard, structured
+from millstream.models import guard, prompt, structured
 from millstream.models.http import Http
 from millstream.models.reasoning import Splitter
+from millstream.models.repetition import Repetition
 from millstream.models.stitch import continued
 from millstream.models.target import LazyTarget, Target
 from millstream.values import File
 
+EMBEDDED = "embedded"
 Items = AsyncGenerator[ModelChunk | ModelEnd, None]
 Bind = Callable[[ModelRef], Target | LazyTarget | Awaitable[Target | LazyTarget]]
 
@@ -44,11 +48,14 @@ class Rules(msgspec.Struct, frozen=True):
     reasks: how often a model is told that its JSON was wrong. continue_on_length: how often an
     answer that ran into the token limit is continued; 0 keeps it as it is, with the finish reason
     "length". check_prompt_tokens: a prompt that the server did not read whole is an error.
+    stop_repetition: an answer without a token limit, of a model that runs in Millstream, is ended
+    when it goes round in a circle (`repetition`); its finish reason is then "repetition".
     """
 
     reasks: int = 2
     continue_on_length: int = 0
     check_prompt_tokens: bool = True
+    stop_repetition: bool = True
 
 
 class Router:
@@ -99,22 +106,31 @@ class Router:
             counter = getattr(module, "count_tokens", None)
             checked = await guard.prepare(self.http, target, request, counter)
             splitter = Splitter()
+            watch = self._watch(target, request)
+            began, pieces = perf_counter(), 0
             stream: Items = module.generate(self.http, target, checked.request)
             end: ModelEnd | None = None
             try:
                 async for item in stream:
                     if type(item) is ModelChunk:
+                        if watch is not None:
+                            pieces += 1
+                            if watch.feed(item.text or item.reasoning):
+                                usage = Usage(0, pieces, 1, perf_counter() - began)
+                                end = ModelEnd(usage, "repetition", str(target))
                         if item.text:
                             parts = splitter.feed(item.text)
                             if parts is None:
                                 yield item
-                                continue
-                            if item.reasoning:
-                                yield ModelChunk("", item.reasoning)
-                            for text, thought in parts:
-                                yield ModelChunk(text, thought)
+                            else:
+                                if item.reasoning:
+                                    yield ModelChunk("", item.reasoning)
+                                for text, thought in parts:
+                                    yield ModelChunk(text, thought)
                         else:
                             yield item
+                        if end is not None:  # it goes round in a circle
+                            break
                     elif isinstance(item, ModelEnd):
                         end = item
             finally:
@@ -128,6 +144,14 @@ class Router:
         if splitter.misjudged and end.replaces is None:
             end.replaces = splitter.text
         yield end
+
+    def _watch(self, target: Target, request: ModelRequest) -> Repetition | None:
+        """Whether an answer is to be ended when the model repeats itself without end."""
+        if target.provider != EMBEDDED or not self.rules.stop_repetition:
+            return None
+        if request.schema is not None or prompt.max_tokens(request) is not None:
+            return None
+        return Repetition()
 
     def _slot(self, target: Target) -> AbstractAsyncContextManager[object]:
         if target.slots is None:

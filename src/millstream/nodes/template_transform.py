@@ -13,7 +13,7 @@ import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, Place
 from millstream.dsl import NodeData
-from millstream.engine import Build, Context, Inputs, Node, Outcome, Reading
+from millstream.engine import Build, Context, Inputs, Need, Node, Outcome, Reading
 from millstream.engine.node import DataClass
 from millstream.values import MISSING, File, Pool, Selector
 from millstream.values.templates import Template, compile_template
@@ -41,6 +41,7 @@ class TemplateTransform(Node[TemplateData]):
         self.template = parse_template(data.template or "", build, "template")
         self._reads = [(v.variable, Selector.of(v.value_selector)) for v in data.variables or ()]
         self._build = build
+        self.id = build.spec.id
 
     def outputs(self) -> dict[str, str]:
         return {"output": "string"}
@@ -48,6 +49,9 @@ class TemplateTransform(Node[TemplateData]):
     def reads(self) -> Iterable[Reading]:
         for i, (_, selector) in enumerate(self._reads):
             yield Reading(selector, f"variables.{i}.value_selector")
+
+    def needs(self) -> Iterable[Need]:
+        return () if self.template.static else (Need("code", "jinja2", self.id),)
 
     def inputs(self, pool: Pool) -> Inputs:
         values: dict[str, Any] = {}

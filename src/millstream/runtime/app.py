@@ -45,7 +45,7 @@ class App:
         app: dsl.App,
         *,
         choice: Choice | None = None,
-        limits: Limits = NONE,
+        limits: Limits | None = None,
         home: str | Path | None = None,
         ports: Ports | None = None,
     ) -> None:
@@ -136,6 +136,9 @@ class App:
         if query is None and self.mode in CHAT_MODES:
             raise BadInput("runtime.no-query")
         ports, substitutes = await self._prepared()
+        limits = self.limits
+        if limits is None:
+            limits = NONE if self._ports is not None else (await self.machine()).limits
         if isinstance(ports.files, LocalFiles):
             ports.files.allow(accepted)
         variables = self._variables(query, ports.clock)
@@ -146,7 +149,7 @@ class App:
                 accepted,
                 ports,
                 self._masked(events.put),
-                limits=self.limits,
+                limits=limits,
                 run_id=variables["sys"]["workflow_run_id"],
                 variables=variables,
                 substitutes=substitutes,
@@ -317,7 +320,7 @@ def load(
     model: str | None = None,
     local: bool = False,
     bind: Mapping[str, str] | None = None,
-    limits: Limits = NONE,
+    limits: Limits | None = None,
     home: str | Path | None = None,
     ports: Ports | None = None,
 ) -> App:
@@ -340,7 +343,7 @@ def loads(
     model: str | None = None,
     local: bool = False,
     bind: Mapping[str, str] | None = None,
-    limits: Limits = NONE,
+    limits: Limits | None = None,
     home: str | Path | None = None,
     ports: Ports | None = None,
 ) -> App:

@@ -16,8 +16,9 @@ import msgspec
 from millstream.base import MillstreamError, NotHere, Place, say
 from millstream.checks.report import Met
 from millstream.engine import Need, Plan, Ports
+from millstream.engine.limits import Limits, profile
 from millstream.engine.ports import ModelRef, ToolRef
-from millstream.home import Bindings, Home, every_model, everything_local, parse_bind
+from millstream.home import Binding, Bindings, Home, every_model, everything_local, parse_bind
 from millstream.models.resolver import LOCAL, Resolution, Resolver
 from millstream.runtime.choice import Choice
 from millstream.runtime.clock import SystemClock
@@ -117,6 +118,14 @@ class Machine:
             )
         return self._sandbox
 
+    @property
+    def limits(self) -> Limits:
+        """The limits of a run that the settings say; none by default."""
+        wanted = msgspec.structs.asdict(self.home.settings.limits)
+        start = profile(wanted.pop("profile"))
+        told = {name: value for name, value in wanted.items() if value is not None}
+        return msgspec.structs.replace(start, **told) if told else start
+
     async def survey(self) -> Survey:
         """The model servers that this machine reaches; asked once, for all who want to know."""
         if self._survey is None:
@@ -181,16 +190,23 @@ class Machine:
                 reasks=wanted.reasks,
                 continue_on_length=wanted.continue_on_length,
                 check_prompt_tokens=wanted.check_prompt_tokens,
+                stop_repetition=wanted.stop_repetition,
             )
             models = Router(self.http, resolver.bind, files=self.files, rules=rules)
-        bound: dict[str, str] = {}
+        bound: dict[ToolRef, Binding] = {}
         if any(need.kind == "tool" for need in needs):
-            bound = await self._substitutes(needs, resolver.bindings)
-            tools = self._toolbox(models, bound, first)
+            plain = self._bindings(msgspec.structs.replace(choice, local=False), app_file)
+            bound = await self._substitutes(needs, resolver.bindings, plain)
+            substitutes = {f"{r.provider}/{r.name}": rule.target for r, rule in bound.items()}
+            tools = self._toolbox(models, substitutes, first)
         findings = []
         for need in needs:
-            findings.append(await self._meet(need, resolver, tools, first))
-        substitutes = [
+            if need.kind == "tool" and tools is not None:
+                rule = bound.get(need.ref)
+                findings.append(await self._meet_tool(need, rule, resolver, tools, first))
+            else:
+                findings.append(await self._meet(need, resolver))
+        told = [
             {"node": met.need.node, "wanted": met.wanted, "used": met.used, "why": met.why}
             for met in findings
             if met.substitute
@@ -198,17 +214,12 @@ class Machine:
         ports = Ports(
             clock=clock, models=models, tools=tools, sandbox=_Lazy(self), files=self.files
         )
-        return Prepared(ports, findings, substitutes)
+        return Prepared(ports, findings, told)
 
-    async def _meet(
-        self, need: Need, resolver: Resolver, tools: Toolbox | None, first: ModelRef
-    ) -> Met:
+    async def _meet(self, need: Need, resolver: Resolver) -> Met:
         wanted = str(need.ref)
         if need.kind == "model":
             return _met(need, await resolver.resolve(need.ref))
-        if need.kind == "tool":
-            assert tools is not None
-            return await self._meet_tool(need, resolver, tools, first)
         try:
             if need.kind == "code":
                 self.sandbox.ready(need.ref)
@@ -221,7 +232,12 @@ class Machine:
         return Met(need, wanted, used=wanted)
 
     async def _meet_tool(
-        self, need: Need, resolver: Resolver, tools: Toolbox, first: ModelRef
+        self,
+        need: Need,
+        rule: Binding | None,
+        resolver: Resolver,
+        tools: Toolbox,
+        first: ModelRef,
     ) -> Met:
         ref: ToolRef = need.ref
         wanted = str(ref)
@@ -231,30 +247,36 @@ class Machine:
             return Met(need, wanted, error=error)
         substitute = tools.substituted(ref)
         if substitute is None:
+            if info.online and self.http.offline:
+                refused = NotHere("runtime.offline-tool", tool=f"{info.provider}/{info.name}")
+                return Met(need, wanted, error=refused)
             return Met(need, wanted, used=f"{info.provider}/{info.name}")
         model = await resolver.resolve(first)
         if model.target is None:
             return Met(need, wanted, error=model.error)
-        rule = resolver.bindings.for_tool(ref.provider, ref.name)
         why = say("resolver.rule", source=rule.source) if rule else ""
         used = say("runtime.translated-by", model=model.label)
         return Met(need, wanted, used, substitute=True, why=why)
 
-    async def _substitutes(self, needs: list[Need], bindings: Bindings) -> dict[str, str]:
+    async def _substitutes(
+        self, needs: list[Need], bindings: Bindings, plain: Bindings
+    ) -> dict[ToolRef, Binding]:
         """Tools that something else does the work of, as bindings say.
 
-        A rule for the tool itself is taken at its word; the general one of `--local` only where
-        the tool's service cannot be reached, or is not here at all."""
-        found: dict[str, str] = {}
-        plain = self._toolbox(None, {}, LOCAL)
+        A rule for the tool itself is taken at its word (`plain`: the bindings without `--local`);
+        the general one of `--local` only where the tool's service cannot be reached, or is not
+        here at all."""
+        found: dict[ToolRef, Binding] = {}
+        box = self._toolbox(None, {}, LOCAL)
         for ref in dict.fromkeys(need.ref for need in needs if need.kind == "tool"):
-            rule = bindings.for_tool(ref.provider, ref.name)
-            info = plain.describe(ref)
+            own = plain.for_tool(ref.provider, ref.name)
+            rule = own or bindings.for_tool(ref.provider, ref.name)
+            info = box.describe(ref)
             if rule is None or info is None or info.substitute is None:
                 continue
-            if rule.pattern == "*" and info.here and await self._answers(plain, ref):
+            if rule.pattern == "*" and info.here and await self._answers(box, ref):
                 continue
-            found[f"{ref.provider}/{ref.name}"] = rule.target
+            found[ref] = rule
         return found
 
     async def _answers(self, tools: Toolbox, ref: ToolRef) -> bool:

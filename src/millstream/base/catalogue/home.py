@@ -158,6 +158,11 @@ MESSAGES = {
         'kept as it is, with the finish reason "length".',
         "回答因长度限制中断时，最多续写并拼接几次；0 表示保留原样，结束原因为 length。",
     ),
+    "setting.models.stop_repetition": Text(
+        "End an answer of a model in Millstream that has no token limit and goes round in a "
+        "circle.",
+        "本机内置模型的回答若没有 token 上限且陷入循环，则结束该回答。",
+    ),
     "setting.models.check_prompt_tokens": Text(
         "Treat a prompt that the server did not read whole as an error.",
         "若服务端没有读完整个提示词，视为错误。",

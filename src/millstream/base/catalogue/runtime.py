@@ -46,4 +46,10 @@ MESSAGES = {
         "the file {name!r} is a data: address that cannot be decoded",
         "文件 {name!r} 的 data: 地址无法解码",
     ),
+    "offline-tool": Text(
+        "the tool {tool} asks a service on the internet, and --offline refuses that",
+        "工具 {tool} 需要访问互联网，而 --offline 不允许",
+        "Leave --offline out, or let a model do its work: `--local`.",
+        "请去掉 --offline，或用 `--local` 让模型代替它。",
+    ),
 }
