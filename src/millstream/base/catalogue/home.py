@@ -288,7 +288,8 @@ MESSAGES = {
     "setting.embedded.context": Text(
         "Tokens of context for each call of an embedded model; none: 8192, or what the model was "
         "trained for or memory allows, if that is less.",
-        "内嵌模型每次调用的上下文长度（token 数）；none 表示 8192，若模型训练长度或内存不足则更小。",
+        "内嵌模型每次调用的上下文长度（token 数）；none 表示 8192，"
+        "若模型训练长度或内存不足则更小。",
     ),
     "setting.embedded.slots": Text(
         "Calls that an embedded model answers at once; none: 2, or 1 if memory is short.",
