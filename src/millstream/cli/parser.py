@@ -28,6 +28,7 @@ COMMANDS = (
     "show",
     "export",
     "models",
+    "quantize",
     "doctor",
     "bind",
     "endpoints",

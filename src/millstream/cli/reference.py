@@ -105,10 +105,22 @@ def files() -> dict[str, str]:
 
 
 def _schema(kind: Any) -> str:
-    return (
-        msgspec.json.format(msgspec.json.encode(msgspec.json.schema(kind)), indent=2).decode()
-        + "\n"
-    )
+    schema = _one_line(msgspec.json.schema(kind))
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+
+
+def _one_line(schema: Any) -> Any:
+    """The schema with its descriptions in one line: Python's versions indent docstrings in their
+    own ways."""
+    match schema:
+        case dict():
+            return {
+                key: " ".join(value.split()) if key == "description" else _one_line(value)
+                for key, value in schema.items()
+            }
+        case list():
+            return [_one_line(item) for item in schema]
+    return schema
 
 
 def _page() -> Iterator[str]:

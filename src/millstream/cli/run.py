@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import msgspec
+
 from millstream.base import BadInput, MillstreamError, NotHere, say
+from millstream.cli import watch
 from millstream.cli.given import STDIN, Given
 from millstream.cli.here import limits, load, machine
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, label
-from millstream.engine.events import Event, encode
+from millstream.engine.events import encode
 from millstream.engine.limits import PROFILES
 from millstream.runtime import App, Result
 
@@ -70,10 +73,10 @@ def _run(args: Namespace, terminal: Terminal) -> int:
         try:
             runner.run(_prepare(app, args, terminal))
             given.complete(terminal, stdin=STDIN not in (args.file, args.input))
-            result = runner.run(_watch(app, given, args, terminal))
+            result, said = runner.run(_watch(app, given, args, terminal))
         finally:
             runner.run(app.aclose())
-    return _show(result, args, terminal)
+    return _show(result, said, args, terminal)
 
 
 async def _prepare(app: App, args: Namespace, terminal: Terminal) -> None:
@@ -92,39 +95,28 @@ async def _prepare(app: App, args: Namespace, terminal: Terminal) -> None:
         await app.prepare()
 
 
-async def _watch(app: App, given: Given, args: Namespace, terminal: Terminal) -> Result:
-    """Run, show, and gather the result; the run of an interrupted program has one too."""
+async def _watch(app: App, given: Given, args: Namespace, terminal: Terminal) -> tuple[Result, str]:
+    """Run and show; the result, that of an interrupted run too, and the text that has been
+    streamed to standard output."""
     result = Result()
-    with _shown(app, args, terminal) as show, _interruptible(app, terminal):
-        async for event in app.stream(given.inputs, query=given.query):
-            result.take(event)
-            show(event)
-    return result
-
-
-@contextmanager
-def _shown(app: App, args: Namespace, terminal: Terminal) -> Iterator[Any]:
-    """What shows each event in the form that was asked for."""
-    if args.form == EVENTS:
-
-        def line(event: Event) -> None:
-            sys.stdout.write(encode(event).decode() + "\n")
-            sys.stdout.flush()
-
-        yield line
-        return
-    from millstream.cli import watch
-
-    kind = watch.LiveWatch if terminal.err_is_tty else watch.Watch
-    if terminal.quiet:
-        view: watch.Watch = watch.QuietWatch(app, terminal)
-    else:
-        view = kind(app, terminal, stream=args.form == TEXT and not args.no_stream)
-    args.view = view
+    view = _view(app, args, terminal)
     try:
-        yield view.take
+        with _interruptible(app, terminal):
+            async for event in app.stream(given.inputs, query=given.query):
+                result.take(event)
+                view.take(event)
     finally:
         view.close()
+    return result, view.said
+
+
+def _view(app: App, args: Namespace, terminal: Terminal) -> watch.Watch:
+    if args.form == EVENTS:
+        return watch.EventLines(app, terminal)
+    if terminal.quiet:
+        return watch.QuietWatch(app, terminal)
+    kind = watch.LiveWatch if terminal.err_is_tty else watch.Watch
+    return kind(app, terminal, stream=args.form == TEXT and not args.no_stream)
 
 
 @contextmanager
@@ -152,39 +144,37 @@ def _interruptible(app: App, terminal: Terminal) -> Iterator[None]:
 # --------------------------------------------------------------------------------- what came of it
 
 
-def _show(result: Result, args: Namespace, terminal: Terminal) -> int:
+def _show(result: Result, said: str, args: Namespace, terminal: Terminal) -> int:
     code = INTERRUPTED if result.status == "stopped" else 0 if result.ok else 1
     if args.form == EVENTS:
         return code
     if args.form == JSON:
         terminal.write(encode(result).decode() + "\n")
     if result.error:
-        from millstream.cli.watch import error_of
-
-        error_of(terminal, result.error)
+        watch.error_of(terminal, result.error)
     if args.form == JSON:
         return code
     if result.ok:
-        _outputs(result.outputs, args, terminal)
+        _outputs(result.outputs, said, args.output, terminal)
         _about_the_model(result, terminal)
     else:
-        _remains(result, args, terminal)
+        _remains(result, said, terminal)
     return code
 
 
-def _outputs(outputs: dict[str, Any], args: Namespace, terminal: Terminal) -> None:
-    """The outputs on standard output: the text alone if there is one, else each under its name."""
-    if args.output:
-        if args.output not in outputs:
+def _outputs(outputs: dict[str, Any], said: str, wanted: str | None, terminal: Terminal) -> None:
+    """The outputs on standard output: the text alone if there is one, else each under its name.
+    What has been streamed is not said twice."""
+    if wanted:
+        if wanted not in outputs:
             known = ", ".join(outputs) or "-"
-            raise BadInput("cli.no-output", name=args.output, known=known)
-        outputs = {args.output: outputs[args.output]}
+            raise BadInput("cli.no-output", name=wanted, known=known)
+        outputs = {wanted: outputs[wanted]}
     shown = {name: value for name, value in outputs.items() if name != "files" or value}
     if not shown:
         terminal.err(terminal.paint(say("cli.no-outputs"), "dim"))
     elif len(shown) == 1:
         text = _text(next(iter(shown.values())))
-        said = getattr(args.view, "said", "")
         if not said or said != text:
             terminal.write(text if text.endswith("\n") else text + "\n")
     else:
@@ -210,19 +200,15 @@ def _about_the_model(result: Result, terminal: Terminal) -> None:
             terminal.err(terminal.paint(text, "yellow"))
 
 
-def _remains(result: Result, args: Namespace, terminal: Terminal) -> None:
+def _remains(result: Result, said: str, terminal: Terminal) -> None:
     """What a run that did not come to its end leaves: nodes' texts that nothing has shown yet."""
-    from millstream.cli.watch import partial_text
-
     for node in result.nodes:
         text = node.outputs.get("text") if node.status in ("stopped", "failed") else None
-        if isinstance(text, str) and text and text != getattr(args.view, "said", ""):
-            partial_text(terminal, node.id, node.title, text)
+        if isinstance(text, str) and text and text != said:
+            watch.partial_text(terminal, node.id, node.title, text)
 
 
 def _text(value: Any) -> str:
-    import msgspec
-
     if isinstance(value, str):
         return value
     return msgspec.json.format(encode(value), indent=2).decode()

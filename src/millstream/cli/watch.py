@@ -28,6 +28,7 @@ from millstream.engine.events import (
     RunStarted,
     TextChunk,
     TextReplaced,
+    encode,
 )
 from millstream.engine.ports import Usage
 from millstream.nodes.answer import Answer
@@ -220,6 +221,16 @@ class QuietWatch(Watch):
         if isinstance(event, RunStarted):
             for text in substitutes(event):
                 self.line("≈ " + text)
+
+
+class EventLines(Watch):
+    """Prints every event as a line of JSON, and nothing else."""
+
+    def __init__(self, app: App, terminal: Terminal) -> None:
+        super().__init__(app, terminal, stream=False)
+
+    def take(self, event: Event) -> None:
+        self.terminal.write(encode(event).decode() + "\n")
 
 
 class LiveWatch(Watch):
