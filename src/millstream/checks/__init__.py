@@ -7,7 +7,7 @@ variables, and what meets each need on this machine.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from millstream.base import MillstreamError, Place
 from millstream.checks.report import (
@@ -20,7 +20,7 @@ from millstream.checks.report import (
     unreadable,
 )
 from millstream.checks.variables import check_variables
-from millstream.dsl import Problem, check_structure
+from millstream.dsl import App, Problem, check_structure
 from millstream.dsl.read import WITH_GRAPH
 from millstream.engine import Plan
 
@@ -36,11 +36,22 @@ def problems(plan: Plan) -> list[Problem]:
     if app.mode not in WITH_GRAPH:
         place = Place(file=app.file)
         found.append(Problem("error", "checks.mode-not-yet", place, {"mode": app.mode}))
+    found += _unheeded(app)
     return [
         problem
         for i, problem in enumerate(found)
         if not any(problem.code == p.code and problem.place == p.place for p in found[:i])
     ]
+
+
+def _unheeded(app: App) -> Iterator[Problem]:
+    """Features that the file switches on and that this version does not act upon, where somebody
+    may rely on them."""
+    feature = app.features.get("sensitive_word_avoidance")
+    if isinstance(feature, dict) and feature.get("enabled"):
+        path = ("workflow", "features", "sensitive_word_avoidance")
+        place = Place(app.file, app.lines.line(*path), field=".".join(path))
+        yield Problem("warning", "checks.no-moderation", place)
 
 
 def report(plan: Plan, findings: Sequence[Met]) -> Report:

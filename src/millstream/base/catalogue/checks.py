@@ -41,4 +41,10 @@ MESSAGES = {
         "Choose another variable, or convert it in a code node.",
         "请选择其他变量，或用代码节点转换。",
     ),
+    "no-moderation": Text(
+        "the app switches on the avoidance of sensitive words, which this version does not apply",
+        "该应用开启了敏感词规避，但当前版本不会执行它",
+        "Texts go in and out unchecked; check them in the app itself if you rely on it.",
+        "输入和输出不会被检查；如果依赖该功能，请在应用内自行检查。",
+    ),
 }

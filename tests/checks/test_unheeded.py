@@ -1,0 +1,21 @@
+"""What a file switches on and this version leaves alone is said."""
+
+from __future__ import annotations
+
+from canned import document, edges, end, start
+from millstream import loads
+from millstream.checks import report
+
+
+def test_moderation_is_not_silently_left_out() -> None:
+    import json
+
+    data = document([start("x"), end(o="start.x")], edges("start>end"))
+    data["workflow"]["features"] = {"sensitive_word_avoidance": {"enabled": True}}
+    found = report(loads(json.dumps(data)).plan, ())
+    [problem] = found.problems
+    assert problem["severity"] == "warning"
+    assert problem["message"].startswith("the app switches on the avoidance of sensitive words")
+    assert found.verdict == "as-is"
+    data["workflow"]["features"] = {"sensitive_word_avoidance": {"enabled": False}}
+    assert not report(loads(json.dumps(data)).plan, ()).problems
