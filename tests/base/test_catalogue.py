@@ -74,7 +74,7 @@ def said() -> Iterator[tuple[str, str]]:
         for call in ast.walk(tree):
             if not isinstance(call, ast.Call):
                 continue
-            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            name = getattr(call.func, "id", "")  # a method of that name says something else
             at = 0 if name in SPEAKERS else SPEAKERS_LATER.get(name)
             if at is not None and len(call.args) > at:
                 for text in literals(call.args[at]):
