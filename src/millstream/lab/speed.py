@@ -1,0 +1,182 @@
+"""How fast a model will be on this machine, from its shape and the machine's calibration.
+
+A token that is generated reads every weight once, and the cache of all tokens before it; a prompt
+is read many tokens at a time, so that arithmetic counts. To both come the small operations between
+the matrices. Each part has its own measured rate (`hardware.Speed`). Matrices were measured with
+short and with long rows, which gives two figures for each type: what a byte (an operation) costs,
+and what a row does. A type that wasn't measured takes those of the nearest number of bits.
+
+    decode   Σ matrices: bytes · a + rows · b  +  attention at this depth  +  small operations
+    prefill  Σ matrices but the head: operations · a + rows · b  +  attention at half the depth
+             on the average  +  rows of numbers
+    bound    the same with the best rate of all and nothing else: the roofline
+
+Sources: Williams et al., "Roofline" (CACM 2009); forward FLOPs of Kaplan et al. (arXiv 2001.08361),
+with attention added. Of experts only those count that a token takes; the table of embeddings is
+looked up, not multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from millstream.lab.hardware import Speed
+from millstream.models.footprint import Use
+from millstream.models.gguf import TYPES, Tensor
+from millstream.models.shape import Shape
+
+_BITS = {kind.name: kind.bits for kind in TYPES.values()}
+_TOKENS = 128  # of a prompt, in the calibration
+_NODES_A_LAYER = 33  # operations between matrices in a layer of a transformer, as graphs have them
+
+
+class Matrices(msgspec.Struct, frozen=True):
+    """The matrices of one type that a token is multiplied with: all together."""
+
+    bytes: int
+    weights: int
+    rows: int
+
+    def __add__(self, other: Matrices) -> Matrices:
+        return Matrices(
+            self.bytes + other.bytes, self.weights + other.weights, self.rows + other.rows
+        )
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What a model does for one token. layers, head: matrices by type; the head only works for
+    tokens that are sampled. scores: floating-point operations of the attention for each token
+    before it. numbers: what norms, gates and the like write. nodes: operations of a pass."""
+
+    layers: dict[str, Matrices]
+    head: dict[str, Matrices]
+    scores: int
+    numbers: int
+    nodes: int
+
+    @property
+    def bytes(self) -> int:
+        """Weights that are read for a token, in bytes."""
+        return sum(m.bytes for part in (self.layers, self.head) for m in part.values())
+
+    def operations(self, depth: int) -> int:
+        """Floating-point operations of a token with so many tokens before it."""
+        weights = sum(m.weights for part in (self.layers, self.head) for m in part.values())
+        return 2 * weights + self.scores * depth
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast a model is predicted to be. prefill, decode: tokens a second on the machine when
+    it is quiet; bound: the roofline of each. threads: the number that decodes fastest. share: of
+    the processor that this process got when the machine was measured."""
+
+    prefill: float
+    decode: float
+    prefill_bound: float
+    decode_bound: float
+    threads: int
+    depth: int
+    share: float = 1.0
+    spread: float = 0.0
+    noisy: bool = False
+
+    def seconds(self, prompt: int, output: int) -> float:
+        """From sending a prompt to the last token of its answer."""
+        return prompt / self.prefill + output / self.decode
+
+    def first_token(self, prompt: int) -> float:
+        """Seconds to the first token."""
+        return prompt / self.prefill + 1 / self.decode
+
+
+def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
+    """What a model does for a token."""
+    layers: dict[str, Matrices] = {}
+    head: dict[str, Matrices] = {}
+    tied = not any(tensor.name == "output.weight" for tensor in tensors)
+    last = "token_embd.weight" if tied else "output.weight"
+    for tensor in tensors:
+        looked_up = tensor.name.startswith(("token_embd", "per_layer_token_embd"))
+        if len(tensor.shape) < 2 or "_norm" in tensor.name:
+            continue
+        if looked_up and tensor.name != last:
+            continue
+        part = 1.0
+        if "_exps" in tensor.name and sizes.experts:
+            part = min(1.0, sizes.used / sizes.experts)
+        found = Matrices(
+            round(part * tensor.size),
+            round(part * tensor.elements),
+            round(part * tensor.elements / tensor.shape[0]),
+        )
+        where = head if tensor.name == last else layers
+        known = where.get(tensor.type_name)
+        where[tensor.type_name] = known + found if known else found
+    key, value = sizes.latent or sizes.key, sizes.latent or sizes.value
+    scores = sum(2 * layer.heads * (key + value) for layer in sizes.layers if layer.keys)
+    hidden = sizes.used * sizes.expert if sizes.experts else sizes.hidden
+    row = 8 * sizes.width + hidden + 2 * sizes.heads * sizes.key + 8 * sizes.inner
+    count = len(sizes.layers)
+    return Work(layers, head, scores, row * count, _NODES_A_LAYER * count)
+
+
+def predict(todo: Work, speed: Speed, use: Use, *, depth: int = 0, prompt: int = 512) -> Pace:
+    """How fast a model is at a depth of the context, on the best number of threads. prompt:
+    tokens of a prompt that is read from the beginning."""
+    paces = [_pace(todo, speed, use, depth, prompt, threads) for threads in speed.threads]
+    return max(paces, key=lambda pace: pace.decode)
+
+
+def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: int) -> Pace:
+    rates = _Rates(speed, threads)
+    small = todo.nodes * rates.cost("node") + todo.numbers * rates.cost("rows")
+    token = small + todo.scores * depth * rates.cost("attend-token")
+    for part in (todo.layers, todo.head):
+        token += sum(rates.matrices("decode", type, m.bytes, m.rows) for type, m in part.items())
+    batch = max(1, min(use.tokens, prompt))
+    each = todo.nodes * rates.cost("node") / batch + todo.numbers * rates.cost("rows")
+    each += todo.scores * prompt / 2 * rates.cost("attend-prompt")
+    for type, m in todo.layers.items():
+        each += rates.matrices("prefill", type, 2 * m.weights, m.rows)
+    best_bytes, best_operations = speed.bandwidth(threads), speed.operations(threads)
+    return Pace(
+        prefill=1 / each,
+        decode=1 / token,
+        prefill_bound=best_operations / todo.operations(prompt // 2),
+        decode_bound=best_bytes / (todo.bytes + todo.scores * depth),
+        threads=threads,
+        depth=depth,
+        share=speed.share,
+        spread=speed.spread,
+        noisy=speed.noisy,
+    )
+
+
+class _Rates:
+    """What a machine's work costs on a number of threads, in seconds."""
+
+    def __init__(self, speed: Speed, threads: int) -> None:
+        self._known = [rate for rate in speed.rates if rate.threads == threads]
+
+    def cost(self, what: str) -> float:
+        """Of one unit of a kind of work that has no type."""
+        return next(1 / rate.rate for rate in self._known if rate.what == what)
+
+    def matrices(self, what: str, type: str, amount: float, rows: float) -> float:
+        """Of matrices: an amount (bytes or operations) in so many rows."""
+        bits = _BITS.get(type, 16.0)
+        known = [rate for rate in self._known if rate.what == what]
+        nearest = min(known, key=lambda r: (r.type != type, abs(_BITS.get(r.type, 16.0) - bits)))
+        same = sorted((r for r in known if r.type == nearest.type), key=lambda r: r.width)
+        short, long = same[0], same[-1]
+        each = 1 / long.rate
+        if short.width == long.width:
+            return amount * each
+        # amount · each + rows · row, and a row of n numbers has n times what one has.
+        unit = 2 * _TOKENS if what == "prefill" else _BITS[nearest.type] / 8
+        slope = (1 / short.rate - each) / (1 / short.width - 1 / long.width)
+        each -= slope / long.width
+        row = max(0.0, slope) * unit
+        return amount * max(each, 0.0) + rows * row / (_TOKENS if what == "prefill" else 1)
