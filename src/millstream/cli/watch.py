@@ -50,14 +50,15 @@ _FRAME = 0.1  # seconds between two drawings
 _TITLE = 28  # columns of the titles
 _CHILDREN = 4  # nodes inside of containers that are drawn at once
 _TAIL = 3  # lines of a model's text that are drawn
+_KEPT = 2000  # letters that are kept for them
 
 
 class _Running(msgspec.Struct):
-    """A node that has begun. items, total: of a container."""
+    """A node that has begun. tail: the end of what it has said. items, total: of a container."""
 
     title: str
     since: float
-    text: str = ""
+    tail: str = ""
     chunks: int = 0
     reasoning: int = 0
     items: int = 0
@@ -65,15 +66,21 @@ class _Running(msgspec.Struct):
 
 
 class Watch:
-    """Shows a run as lines. `said` is the text that went to standard output already."""
+    """Shows a run as lines. stream: the text that will be the output may go to standard output
+    as it comes."""
 
     def __init__(self, app: App, terminal: Terminal, *, stream: bool) -> None:
         self.terminal = terminal
         self.running: dict[str, _Running] = {}
-        self.said = ""
+        self._said: list[str] = []
         self._speaks = speakers(app) if stream and terminal.out_is_tty else frozenset()
         self._speaking: str | None = None
         self._held: list[str] = []
+
+    @property
+    def said(self) -> str:
+        """The text that went to standard output already."""
+        return "".join(self._said)
 
     # ------------------------------------------------------------------------------------ events
 
@@ -126,7 +133,7 @@ class Watch:
         running = self.running.get(name)
         if running is not None:
             running.chunks += 1
-            running.text += text
+            running.tail = (running.tail + text)[-_KEPT:]
         if node not in self._speaks or "/" in name:
             return
         if self._speaking is None:
@@ -134,24 +141,24 @@ class Watch:
             self.show(self._sign("▸", "cyan") + self._title(name))
             self._speaking = name
         if self._speaking == name:
-            self.said += text
+            self._said.append(text)
             self.terminal.write(text)
 
     def _void(self, name: str, why: str) -> None:
         """What a node has streamed so far does not count."""
         running = self.running.get(name)
         if running is not None:
-            running.text, running.chunks = "", 0
+            running.tail, running.chunks = "", 0
         if self._speaking == name:
             self._silence()
-            self.said = ""
+            self._said.clear()
             if why:
                 self.line(self.terminal.paint(why, "dim"))
 
     def _silence(self) -> None:
         if self._speaking is not None:
             self._speaking = None
-            if not self.said.endswith("\n"):
+            if not (self._said and self._said[-1].endswith("\n")):
                 self.terminal.write("\n")
             for line in self._held:
                 self.show(line)
@@ -303,7 +310,7 @@ class LiveWatch(Watch):
                     yield "    " + _pad(child.title) + self._dim(self._state(child))
                 if len(inner) > _CHILDREN:
                     yield self._dim(f"    {say('cli.more', count=len(inner) - _CHILDREN)}")
-            for text in _tail(node.text, room - 2):
+            for text in _tail(node.tail, room - 2):
                 yield self._dim(f"  {text}")
 
     def _state(self, node: _Running) -> str:
@@ -397,7 +404,7 @@ def _pad(title: str) -> str:
 
 def _tail(text: str, room: int) -> list[str]:
     """The last lines of a text that grows."""
-    lines = [line for line in clean(text[-2000:]).splitlines() if line.strip()][-_TAIL:]
+    lines = [line for line in clean(text).splitlines() if line.strip()][-_TAIL:]
     return [line if width(line) <= room else "…" + _last(line, room - 1) for line in lines]
 
 
