@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from millstream import dsl
-from millstream.base import Failed, Place
+from drawn import box, drawn
+from millstream.base import Failed
 from millstream.dsl import NodeData
-from millstream.engine import Context, Inputs, Limits, Node, Outcome, Ports, compile, execute
+from millstream.engine import Context, Inputs, Limits, Node, Outcome, Plan, Ports, execute
 from millstream.engine.events import (
     Event,
     ItemStarted,
@@ -123,34 +123,14 @@ REGISTRY = {
 
 
 def odd(id: str, parent: str | None = None, **data: Any) -> dict[str, Any]:
-    return {"id": id, "type": "odd", "parent": parent, "data": data}
+    return box(id, "odd", parent, **data)
 
 
-def plan_of(nodes: list[dict[str, Any]], *ways: str) -> Any:
-    place = Place(file="odd.yml")
-    made = [
-        dsl.Node(
-            n["id"],
-            n["type"],
-            f"The {n['id']}",
-            {"data": n.get("data", {})},
-            place,
-            msgspec.convert(n.get("data", {}), REGISTRY[n["type"]].Data),
-            n.get("parent"),
-        )
-        for n in [{"id": "start", "type": "start"}, *nodes]
-    ]
-    edges = []
-    for way in ways:
-        source, target = way.split(">")
-        source, _, handle = source.partition(":")
-        edges.append(dsl.Edge(way, source, target, handle or "source", {}, place))
-    graph = dsl.Graph(nodes=made, edges=edges)
-    app = dsl.App("odd.yml", "odd", "workflow", {}, None, graph=graph)  # type: ignore[arg-type]
-    return compile(app, REGISTRY)
+def plan_of(boxes: list[dict[str, Any]], *ways: str) -> Plan:
+    return drawn(REGISTRY, [box("start", "start"), *boxes], ways)
 
 
-async def run(plan: Any, **more: Any) -> list[Event]:
+async def run(plan: Plan, **more: Any) -> list[Event]:
     events: list[Event] = []
     ports = Ports(clock=SystemClock())
     await asyncio.wait_for(execute(plan, {}, ports, events.append, **more), 20)
@@ -176,7 +156,7 @@ async def test_whatever_a_node_raises_is_a_failure_that_names_it(how: str, momen
     assert last(events).status == "failed"
     assert error is not None
     assert error["message"]
-    assert error["place"] == {"file": "odd.yml", "node": "bad", "title": "The bad"}
+    assert error["place"] == {"file": "drawn.yml", "node": "bad", "title": "The bad"}
     assert "Traceback" not in encode(last(events)).decode()
     assert [e.name for e in events if isinstance(e, NodeFinished)] == ["start", "bad"]
 
@@ -247,10 +227,7 @@ def iteration(id: str, parent: str | None = None, **data: Any) -> list[dict[str,
         "start_node_id": f"{id}s",
         **data,
     }
-    return [
-        {"id": id, "type": "iteration", "parent": parent, "data": data},
-        {"id": f"{id}s", "type": "iteration-start", "parent": id},
-    ]
+    return [box(id, "iteration", parent, **data), box(f"{id}s", "iteration-start", id)]
 
 
 @pytest.mark.parametrize("parallel", [False, True])
@@ -285,9 +262,10 @@ def test_an_interrupt_inside_of_a_container_ends_the_run(parallel: bool) -> None
 
 async def test_long_chains_let_others_have_a_turn() -> None:
     """Nodes that never wait still let the reader, a stop and a server go on beside them."""
-    nodes = [*iteration("it"), {"id": "itw", "type": "start", "parent": "it"}]
+    nodes = [*iteration("it"), box("itw", "start", "it")]
     plan = plan_of(nodes, "start>it", "its>itw")
-    plan.root.steps[0].node.inputs = lambda pool: {"items": [0] * 100_000}
+    many: Any = plan.root.steps[0].node
+    many.inputs = lambda pool: {"items": [0] * 100_000}
     events: list[Event] = []
     task = asyncio.create_task(execute(plan, {}, Ports(clock=SystemClock()), events.append))
     seen = []

@@ -198,12 +198,13 @@ class People(Protocol):
 
 
 class Record(msgspec.Struct):
-    """A finished node execution as a journal keeps it."""
+    """A finished node execution as a journal keeps it. retries: how often it was tried again."""
 
     outputs: dict[str, Any]
     handle: str = "source"
     usage: Usage | None = None
     details: dict[str, Any] = {}
+    retries: int = 0
 
 
 class Journal(Protocol):

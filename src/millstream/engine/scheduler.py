@@ -82,6 +82,7 @@ class Run:
         "seq",
         "steps",
         "usage",
+        "void",
     )
 
     def __init__(self, ports: Ports, emit: Emit, limits: Limits) -> None:
@@ -98,6 +99,7 @@ class Run:
         self.exceptions = 0
         self.usage = Usage()
         self.given: list[tuple[Position, str, dict[str, Any]]] = []  # by end and answer nodes
+        self.void: set[Position] = set()  # items and containers that failed
 
     def number(self) -> int:
         """The number of the next event."""
@@ -114,9 +116,12 @@ class Run:
             raise Aborted(error.at(_place(step)))
 
     def outputs(self) -> dict[str, Any]:
-        """The outputs of the run: answers joined, other values merged, a later one winning."""
+        """The outputs of the run: answers joined, other values merged, a later one winning.
+        What an item gave that failed is not among them: how far it came is a matter of time."""
         found: dict[str, Any] = {}
-        for _, type, outputs in sorted(self.given, key=itemgetter(0)):
+        for position, type, outputs in sorted(self.given, key=itemgetter(0)):
+            if self.void and any(position[:n] in self.void for n in range(len(position))):
+                continue
             if type == "answer":
                 answer, files = outputs.get("answer", ""), outputs.get("files")
                 found["answer"] = found.get("answer", "") + to_text(answer)
@@ -187,7 +192,11 @@ class Context(msgspec.Struct, eq=False):
         run.emit(ItemStarted(run.number(), self.name, self.step.id, index, total))
         pool.put(self.step.id, variables)
         position = (*frame.position, self.index, index)
-        await Frame(run, graph, pool, f"{self.name}[{index}]/", position).pass_through()
+        try:
+            await Frame(run, graph, pool, f"{self.name}[{index}]/", position).pass_through()
+        except NodeFailed:
+            run.void.add(position)
+            raise
         return pool
 
 
@@ -269,6 +278,7 @@ class Frame:
                 context.key = fingerprint(step, inputs)
                 record = run.journal.recall(name, context.key)
                 if record is not None:
+                    run.exceptions += record.retries
                     outcome = Outcome(record.outputs, record.handle, record.usage, record.details)
                     self._finish(context, outcome, reused=True)
                     return
@@ -294,44 +304,49 @@ class Frame:
         work: Work,
         done: asyncio.Queue[tuple[Context, Outcome | BaseException]],
     ) -> None:
-        """The task of a node that waits: try, and try again as the file says. However that ends,
-        the frame is told, or it would wait for ever."""
+        """The task of a node that waits. However it ends, the frame is told, or it would wait
+        for ever."""
+        result: Outcome | BaseException
+        try:
+            result = await self._try(context, work)
+        except GeneratorExit:
+            raise
+        except BaseException as caught:
+            result = caught
+        done.put_nowait((context, result))
+
+    async def _try(self, context: Context, work: Work) -> Outcome:
+        """Wait for the work, and try again as the file says."""
         step, run = context.step, self.run
         journal = run.journal if step.node.effect else None
         attempt = 0
-        result: Outcome | BaseException
         while True:
             try:
                 if attempt:
                     await run.ports.clock.sleep(step.interval)
+                if journal is not None:
+                    await journal.commit()
+                if attempt:
                     work = step.node.run(context.inputs, context)
+                outcome = work if isinstance(work, Outcome) else await work
+                self._record(context, outcome, attempt)
                 if journal is not None:
                     await journal.commit()
-                result = work if isinstance(work, Outcome) else await work
-                self._record(context, result)
-                if journal is not None:
-                    await journal.commit()
-                break
+                return outcome
             except Exception as caught:
                 attempt += 1
                 if attempt > step.tries:
-                    result = caught
-                    break
+                    raise
                 run.exceptions += 1
                 error = as_error(caught).at(_place(step)).as_dict()
                 run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error))
                 context.said = None
-            except GeneratorExit:
-                raise
-            except BaseException as caught:
-                result = caught
-                break
-        done.put_nowait((context, result))
 
-    def _record(self, context: Context, outcome: Outcome) -> None:
+    def _record(self, context: Context, outcome: Outcome, retries: int = 0) -> None:
         journal = self.run.journal
         if journal is not None and not context.step.node.container:
-            record = Record(outcome.outputs, outcome.handle, outcome.usage, outcome.details)
+            outputs, details = outcome.outputs, outcome.details
+            record = Record(outputs, outcome.handle, outcome.usage, details, retries)
             journal.record(context.name, context.key, record)
 
     def _finish(
@@ -359,6 +374,8 @@ class Frame:
         if step.strategy is None:
             self._report(context, "failed", context.partial(), error)
             raise NodeFailed(error)
+        if step.node.container:
+            self.run.void.add((*self.position, context.index))
         outputs = {"error_message": error.message, "error_type": error.type}
         if step.strategy != FAIL_BRANCH:
             outputs = {**step.defaults, **outputs}
@@ -444,6 +461,7 @@ class Frame:
         for context in stopped:
             if isinstance(context.work, Coroutine):
                 context.work.close()  # of a task that was cancelled before its first turn
+        for context in stopped:
             self._report(context, "stopped", context.partial())
 
 
