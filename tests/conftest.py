@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell that starts the tests in the background makes its programs ignore Ctrl-C, and theirs too;
+# the tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNREACHABLE = ("pull.no-package", "pull.no-installer", "models.")
 
