@@ -1,9 +1,9 @@
 """Millstream runs app files on the models that this machine has.
 
-    import millstream
+import millstream
 
-    app = millstream.load("app.yml", local=True)
-    print(app.run(text2translate="…").outputs)
+app = millstream.load("app.yml", local=True)
+print(app.run(text2translate="…").outputs)
 """
 
 from __future__ import annotations

@@ -231,7 +231,9 @@ async def test_a_model_that_repeats_itself_gives_a_well_formed_document_all_the_
 
 async def test_a_section_that_fails_is_named_in_its_place() -> None:
     canned = models(plan())
-    canned.answers = {"Write section 3.2": Failed("tools.translation-empty", model="x")} | canned.answers
+    canned.answers = {
+        "Write section 3.2": Failed("tools.translation-empty", model="x")
+    } | canned.answers
     result, outputs = await run("long-document.yml", canned, INPUTS)
     assert result.status == "partial-succeeded"
     assert len(canned.requests) == 1 + 8 + 2, "two more tries"

@@ -102,6 +102,15 @@ def plan_types(
     return [plan.planned(tensor) for tensor in plan.tensors]
 
 
+def retyped(header: Header, ftype: str, *, tensors: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """The tensors as a file of a file type would have them. Raises as `plan_types` does."""
+    return [
+        Tensor(p.tensor.name, p.tensor.shape, _NUMBER[p.type], 0, p.size)
+        for p in plan_types(header, ftype, tensors=tensors)
+        if p.type in _NUMBER
+    ]
+
+
 def needs_imatrix(planned: Sequence[Planned], ftype: str) -> list[Planned]:
     """The tensors that can't be quantized well enough without an importance matrix."""
     few = {"IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S"}

@@ -13,28 +13,35 @@ from typing import Any
 from millstream.lab import config
 from millstream.models.gguf import Header
 
-_Sizes = tuple[str, str, int, int, int, int, int, int, int, bool]
-# Billions of parameters → name, family, width, layers, feed-forward length, heads, heads of keys
+_Sizes = tuple[float, str, int, int, int, int, int, int, int, bool]
+# Name → billions of parameters, family, width, layers, feed-forward length, heads, heads of keys
 # and values, vocabulary, context, whether head and embeddings share a table.
-_KNOWN: dict[float, _Sizes] = {
-    0.135: ("SmolLM2-135M", "llama", 576, 30, 1536, 9, 3, 49152, 8192, True),
-    0.36: ("SmolLM2-360M", "llama", 960, 32, 2560, 15, 5, 49152, 8192, True),
-    0.5: ("Qwen2.5-0.5B", "qwen2", 896, 24, 4864, 14, 2, 151936, 32768, True),
-    0.6: ("Qwen3-0.6B", "qwen3", 1024, 28, 3072, 16, 8, 151936, 40960, True),
-    1: ("Llama-3.2-1B", "llama", 2048, 16, 8192, 32, 8, 128256, 131072, True),
-    1.5: ("Qwen2.5-1.5B", "qwen2", 1536, 28, 8960, 12, 2, 151936, 32768, True),
-    1.7: ("Qwen3-1.7B", "qwen3", 2048, 28, 6144, 16, 8, 151936, 40960, True),
-    3: ("Llama-3.2-3B", "llama", 3072, 28, 8192, 24, 8, 128256, 131072, True),
-    4: ("Qwen3-4B", "qwen3", 2560, 36, 9728, 32, 8, 151936, 40960, True),
-    7: ("Mistral-7B-v0.3", "llama", 4096, 32, 14336, 32, 8, 32768, 32768, False),
-    8: ("Llama-3.1-8B", "llama", 4096, 32, 14336, 32, 8, 128256, 131072, False),
-    13: ("Llama-2-13B", "llama", 5120, 40, 13824, 40, 40, 32000, 4096, False),
-    14: ("Qwen3-14B", "qwen3", 5120, 40, 17408, 40, 8, 151936, 40960, False),
-    32: ("Qwen3-32B", "qwen3", 5120, 64, 25600, 64, 8, 151936, 40960, False),
-    70: ("Llama-3.1-70B", "llama", 8192, 80, 28672, 64, 8, 128256, 131072, False),
-    72: ("Qwen2.5-72B", "qwen2", 8192, 80, 29568, 64, 8, 152064, 32768, False),
-    405: ("Llama-3.1-405B", "llama", 16384, 126, 53248, 128, 8, 128256, 131072, False),
+_KNOWN: dict[str, _Sizes] = {
+    "SmolLM2-135M": (0.135, "llama", 576, 30, 1536, 9, 3, 49152, 8192, True),
+    "SmolLM2-360M": (0.36, "llama", 960, 32, 2560, 15, 5, 49152, 8192, True),
+    "Qwen2.5-0.5B": (0.5, "qwen2", 896, 24, 4864, 14, 2, 151936, 32768, True),
+    "Qwen3-0.6B": (0.6, "qwen3", 1024, 28, 3072, 16, 8, 151936, 40960, True),
+    "Llama-3.2-1B": (1, "llama", 2048, 16, 8192, 32, 8, 128256, 131072, True),
+    "Qwen2.5-1.5B": (1.5, "qwen2", 1536, 28, 8960, 12, 2, 151936, 32768, True),
+    "Qwen3-1.7B": (1.7, "qwen3", 2048, 28, 6144, 16, 8, 151936, 40960, True),
+    "Llama-3.2-3B": (3, "llama", 3072, 28, 8192, 24, 8, 128256, 131072, True),
+    "Qwen3-4B": (4, "qwen3", 2560, 36, 9728, 32, 8, 151936, 40960, True),
+    "Mistral-7B-v0.3": (7, "llama", 4096, 32, 14336, 32, 8, 32768, 32768, False),
+    "Llama-3.1-8B": (8, "llama", 4096, 32, 14336, 32, 8, 128256, 131072, False),
+    "Qwen3-8B": (8.2, "qwen3", 4096, 36, 12288, 32, 8, 151936, 40960, False),
+    "Llama-2-13B": (13, "llama", 5120, 40, 13824, 40, 40, 32000, 4096, False),
+    "Qwen3-14B": (14, "qwen3", 5120, 40, 17408, 40, 8, 151936, 40960, False),
+    "Qwen3-30B-A3B": (30, "qwen3_moe", 2048, 48, 6144, 32, 4, 151936, 40960, False),
+    "Qwen3-32B": (32, "qwen3", 5120, 64, 25600, 64, 8, 151936, 40960, False),
+    "Llama-3.1-70B": (70, "llama", 8192, 80, 28672, 64, 8, 128256, 131072, False),
+    "Qwen2.5-72B": (72, "qwen2", 8192, 80, 29568, 64, 8, 152064, 32768, False),
+    "Llama-3.1-405B": (405, "llama", 16384, 126, 53248, 128, 8, 128256, 131072, False),
 }
+_MORE: dict[str, dict[str, Any]] = {
+    "qwen3": {"head_dim": 128},
+    "qwen3_moe": {"head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8,
+                  "moe_intermediate_size": 768},
+}  # fmt: skip
 _SIZE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)\s*([bm])", re.I)
 _LEAST, _MOST = 0.05, 2000.0  # billions of parameters
 
@@ -51,21 +58,27 @@ def billions(text: str) -> float | None:
 
 def header(size: float) -> tuple[Header, str]:
     """A header for a model of so many billions of parameters, and the name of the model whose
-    shape it has."""
-    nearest = min(_KNOWN, key=lambda known: abs(math.log(known / size)))
-    name, *_ = _KNOWN[nearest]
-    exact = math.isclose(nearest, size, rel_tol=0.02)
-    made = _made(nearest, None)
-    if not exact:
+    shape it has. Models of experts stand for no size: a token takes a part of them."""
+    dense = [name for name, known in _KNOWN.items() if known[1] not in ("qwen3_moe",)]
+    name = min(dense, key=lambda name: abs(math.log(_KNOWN[name][0] / size)))
+    made = _made(name, None)
+    if not math.isclose(_KNOWN[name][0], size, rel_tol=0.02):
         table = sum(t.elements for t in made.tensors if not t.name.startswith("blk."))
-        layers = made.block_count or 1
-        each = (made.parameters - table) / layers
-        made = _made(nearest, max(1, min(1000, round((size * 1e9 - table) / each))))
+        each = (made.parameters - table) / (made.block_count or 1)
+        made = _made(name, max(1, min(1000, round((size * 1e9 - table) / each))))
     return made, name
 
 
-def _made(known: float, layers: int | None) -> Header:
-    name, family, width, count, length, heads, kv_heads, words, context, tied = _KNOWN[known]
+def named(name: str) -> Header | None:
+    """The header of a well-known model, by its name in any case; None for one that isn't here."""
+    for known in _KNOWN:
+        if name.lower() in (known.lower(), f"{known.lower()}-instruct"):
+            return _made(known, None)
+    return None
+
+
+def _made(name: str, layers: int | None) -> Header:
+    _, family, width, count, length, heads, kv_heads, words, context, tied = _KNOWN[name]
     said: dict[str, Any] = {
         "model_type": family,
         "hidden_size": width,
@@ -76,7 +89,6 @@ def _made(known: float, layers: int | None) -> Header:
         "vocab_size": words,
         "max_position_embeddings": context,
         "tie_word_embeddings": tied,
+        **_MORE.get(family, {}),
     }
-    if family == "qwen3":
-        said["head_dim"] = 128
     return config.header(said, file=name)

@@ -530,6 +530,55 @@ MESSAGES = {
         "this machine has no model yet; get one with `millstream models pull`",
         "本机还没有模型；用 `millstream models pull` 下载",
     ),
+    # ----------------------------------------------------------------------------------- quantize
+    "quantize": Text(
+        "Make smaller files of a model, by llama.cpp's own quantizer.",
+        "用 llama.cpp 自带的量化程序生成更小的模型文件。",
+    ),
+    "quantize.source": Text(
+        "A GGUF file with 32 or 16 bits a weight, a model on the shelf, or a folder of safetensors "
+        "files. It is only read.",
+        "每个权重 32 或 16 位的 GGUF 文件、本机保存的模型，或 safetensors 文件夹。源文件只读不写。",
+    ),
+    "quantize.types": Text(
+        "What to make: Q4_K_M,Q8_0,… `int8` stands for Q8_0, `int4` for Q4_K_M.",
+        "要生成的类型：Q4_K_M,Q8_0,……。int8 即 Q8_0，int4 即 Q4_K_M。",
+    ),
+    "quantize.output": Text(
+        "A folder, or a file for one type; without it the files go on the model shelf.",
+        "输出文件夹；只有一个类型时也可以是文件。不指定则放入本机模型目录。",
+    ),
+    "quantize.imatrix": Text(
+        "An importance matrix of the model, as llama.cpp's llama-imatrix writes it.",
+        "该模型的重要性矩阵，由 llama.cpp 的 llama-imatrix 生成。",
+    ),
+    "quantize.pure": Text(
+        "Every tensor gets the one type, not the mix.", "所有张量都用同一类型，不用混合方案。"
+    ),
+    "quantize.requantize": Text(
+        "Take a source that is quantized already; its loss is added.",
+        "允许使用已量化的源文件；精度损失会叠加。",
+    ),
+    "quantize.threads": Text(
+        "Threads; all cores that this process may use by default.", "线程数；默认用全部可用核心。"
+    ),
+    "quantize.converter": Text(
+        "llama.cpp's convert_hf_to_gguf.py, or a program like it, for safetensors files.",
+        "用于 safetensors 文件的转换程序：llama.cpp 的 convert_hf_to_gguf.py 或同类程序。",
+    ),
+    "quantize.force": Text("Replace files that are there already.", "替换已存在的文件。"),
+    "quantize.dry-run": Text(
+        "Say how large the files would be, and write nothing.", "只计算文件大小，不写入。"
+    ),
+    "quantize.json": Text("Print the result as JSON.", "以 JSON 打印结果。"),
+    "quantize.examples": Text(
+        "millstream quantize Qwen3-0.6B-BF16.gguf -t Q4_K_M,Q8_0\n"
+        "millstream quantize model-F16.gguf -t Q4_K_M,Q5_K_M,Q6_K --dry-run\n"
+        "millstream quantize model-F16.gguf -t IQ3_XXS --imatrix imatrix.gguf -o quants/",
+        "millstream quantize Qwen3-0.6B-BF16.gguf -t Q4_K_M,Q8_0\n"
+        "millstream quantize model-F16.gguf -t Q4_K_M,Q5_K_M,Q6_K --dry-run\n"
+        "millstream quantize model-F16.gguf -t IQ3_XXS --imatrix imatrix.gguf -o quants/",
+    ),
     # ------------------------------------------------------------------------------------- doctor
     "doctor": Text(
         "Say what was looked for on this machine, what answered, and what mends the rest.",

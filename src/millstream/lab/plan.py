@@ -1,0 +1,394 @@
+"""A plan for a whole app: which model each node asks, what it will take, how long it will go on.
+
+The app is compiled and nothing of it runs. How many tokens a prompt will have is estimated: its
+own text by its letters, a variable by what it is known to hold (an input that was given, the
+answer of another node) or by a usual length. So the plan is a forecast, and is scored against a
+run afterwards: what was wrong in the number of tokens is told apart from what was wrong in speed.
+
+Every node counts once, branches that exclude each other too, and a container's once for each item
+that is expected. On one processor calls at once take as long as one after the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from millstream.engine.plan import Graph, Plan, Step
+from millstream.engine.ports import ModelRef
+from millstream.lab.fit import Advice
+from millstream.lab.hardware import Machine, Speed
+from millstream.lab.names import Model
+from millstream.lab.speed import Pace, predict, work
+from millstream.models.footprint import Footprint, Use, footprint
+from millstream.models.shape import shape
+
+ANSWER = 300  # tokens of an answer that nothing bounds
+VARIABLE = 150  # tokens of a variable of which nothing is known
+_TEMPLATE = 12  # tokens that a chat template adds to a message
+_REFERENCE = re.compile(r"\{\{#([^#{}]+)#\}\}|\{\{\s*([^#{}][^{}]*)\}\}")
+_WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯豈-﫿]")
+_PROMPTS = ("prompt_template", "instruction", "instructions", "classes", "parameters", "query")
+_LIMITS = ("max_tokens", "num_predict", "max_output_tokens", "max_completion_tokens")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A node that calls a model. prompt, output: tokens, as estimated; bounded: the file bounds
+    the answer. times: expected executions."""
+
+    node: str
+    title: str
+    ref: ModelRef
+    prompt: int
+    output: int
+    bounded: bool
+    times: int
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A model of the plan. needed: tokens of the longest call; at_once: calls that may run at the
+    same time. memory, pace: None for a model that runs elsewhere."""
+
+    name: str
+    source: str
+    quantization: str
+    context: int
+    slots: int
+    needed: int
+    at_once: int
+    memory: Footprint | None
+    pace: Pace | None
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A node of the plan. seconds: of all its executions, None where nobody can tell."""
+
+    call: Call
+    model: str
+    seconds: float | None
+
+
+class AppPlan(msgspec.Struct, frozen=True):
+    """The plan of an app. peak: bytes with all models loaded; seconds: of all calls, without the
+    loads, on the machine when it is quiet; None where a model runs elsewhere."""
+
+    app: str
+    calls: tuple[Planned, ...]
+    models: tuple[Loaded, ...]
+    peak: int
+    seconds: float | None
+    advice: tuple[Advice, ...]
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """A node, as it was planned and as it went. seconds: as planned; corrected: as it would have
+    been planned with the tokens that there really were; took: seconds of its calls."""
+
+    node: str
+    title: str
+    prompt: int
+    prompt_was: int
+    output: int
+    output_was: int
+    seconds: float | None
+    corrected: float | None
+    took: float
+
+
+class Score(msgspec.Struct, frozen=True):
+    """A plan against a run. peak_was: bytes, 0 where nobody measured."""
+
+    nodes: tuple[Scored, ...]
+    seconds: float | None
+    corrected: float | None
+    took: float
+    peak: int
+    peak_was: int
+
+
+# ------------------------------------------------------------------------------------ what it asks
+
+
+def calls(
+    plan: Plan,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    answer: int = ANSWER,
+    variable: int = VARIABLE,
+    items: int = 1,
+) -> list[Call]:
+    """Every node that calls a model. inputs: of the start node, where known. answer, variable:
+    tokens of what nobody knows. items: that each container goes through."""
+    known: dict[str, int] = {}
+    if plan.start is not None and plan.root.steps:
+        start = plan.root.steps[0].id
+        for name, value in (inputs or {}).items():
+            known[f"{start}.{name}"] = tokens(value if isinstance(value, str) else str(value))
+    found = []
+    for step, times in _within(plan.root, 1, items):
+        ref = next((need.ref for need in step.node.needs() if need.kind == "model"), None)
+        if ref is None:
+            continue
+        data = step.spec.raw.get("data")
+        data = data if isinstance(data, dict) else {}
+        prompt = _prompt(data, known, variable)
+        limit = _limit(data)
+        output = answer if limit is None else min(limit, answer)
+        if step.type != "llm":
+            output = min(output, 60)  # a class, or some parameters
+        known[step.id] = output
+        found.append(Call(step.id, step.title, ref, prompt, output, limit is not None, times))
+    return found
+
+
+def tokens(text: str) -> int:
+    """Tokens of a text, roughly: one for four letters, one for each Chinese, Japanese or Korean
+    character."""
+    wide = len(_WIDE.findall(text))
+    return wide + -(-(len(text) - wide) // 4)
+
+
+def _within(graph: Graph, times: int, items: int) -> Iterator[tuple[Step, int]]:
+    for step in graph.steps:
+        yield step, times
+        inside = getattr(step.node, "graph", None)
+        if isinstance(inside, Graph):
+            yield from _within(inside, times * max(1, items), items)
+
+
+def _prompt(data: Mapping[str, Any], known: Mapping[str, int], variable: int) -> int:
+    total = 0
+    for text in _texts([data[key] for key in _PROMPTS if key in data]):
+        total += _TEMPLATE + tokens(_REFERENCE.sub("", text))
+        for reference in _REFERENCE.finditer(text):
+            name = (reference[1] or reference[2]).strip()
+            total += known.get(name, known.get(name.partition(".")[0], variable))
+    return total
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a piece of a node's data; of messages and classes the text, not the role."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        chosen = "jinja2_text" if value.get("edition_type") == "jinja2" else "text"
+        for key in (chosen, "name", "description"):
+            if isinstance(value.get(key), str):
+                yield value[key]
+
+
+def _limit(data: Mapping[str, Any]) -> int | None:
+    model = data.get("model")
+    params = model.get("completion_params") if isinstance(model, dict) else None
+    if not isinstance(params, dict):
+        return None
+    for name in _LIMITS:
+        value = params.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def at_once(plan: Plan, nodes: Iterable[str]) -> int:
+    """How many of some nodes may run at the same time: the most at one distance from the start,
+    times the parallel items of a container around them."""
+    wanted = set(nodes)
+    return max(1, _at_once(plan.root, wanted))
+
+
+def _at_once(graph: Graph, wanted: set[str]) -> int:
+    distance = {0: 0}
+    waiting = deque([0] if graph.steps else [])
+    while waiting:
+        number = waiting.popleft()
+        for _, target in graph.steps[number].ways:
+            if target not in distance:
+                distance[target] = distance[number] + 1
+                waiting.append(target)
+    level: Counter[int] = Counter()
+    for number, step in enumerate(graph.steps):
+        inside = getattr(step.node, "graph", None)
+        if isinstance(inside, Graph):
+            level[distance.get(number, 0)] += _parallel(step) * _at_once(inside, wanted)
+        elif step.id in wanted:
+            level[distance.get(number, 0)] += 1
+    return max(level.values(), default=0)
+
+
+def _parallel(step: Step) -> int:
+    data = step.spec.raw.get("data")
+    if not isinstance(data, dict) or not data.get("is_parallel"):
+        return 1
+    count = data.get("parallel_nums")
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 10
+
+
+# ------------------------------------------------------------------------------- what it will take
+
+
+def make(
+    plan: Plan,
+    asked: Sequence[Call],
+    models: Mapping[str, Model | None],
+    labels: Mapping[str, str],
+    machine: Machine,
+    speed: Speed | None,
+    *,
+    context: int,
+    slots: int,
+    batch: int = 128,
+) -> AppPlan:
+    """The plan. models: by node, None for one that runs elsewhere; labels: what answers, by node.
+    context, slots, batch: as the runtime loads models where nobody asks for more."""
+    groups: dict[str, list[Call]] = {}
+    for call in asked:
+        groups.setdefault(labels.get(call.node, "?"), []).append(call)
+    loaded: dict[str, Loaded] = {}
+    for label, many in groups.items():
+        model = models.get(many[0].node)
+        together = at_once(plan, [call.node for call in many])
+        needed = max(call.prompt + call.output for call in many)
+        loaded[label] = _load(
+            label, model, needed, together, speed, Use(context=context, slots=slots, batch=batch)
+        )
+    planned = []
+    for call in asked:
+        label = labels.get(call.node, "?")
+        pace = loaded[label].pace
+        seconds = call.times * _seconds(models[call.node], call, speed, pace)
+        planned.append(Planned(call, label, seconds if pace else None))
+    times = [each.seconds for each in planned]
+    known = [seconds for seconds in times if seconds is not None]
+    return AppPlan(
+        app=plan.app.name,
+        calls=tuple(planned),
+        models=tuple(loaded.values()),
+        peak=sum(m.memory.total for m in loaded.values() if m.memory),
+        seconds=sum(known) if len(known) == len(times) else None,
+        advice=tuple(_advice(list(loaded.values()), machine)),
+    )
+
+
+def _load(
+    label: str, model: Model | None, needed: int, together: int, speed: Speed | None, use: Use
+) -> Loaded:
+    if model is None:
+        return Loaded(label, "", "", 0, 0, needed, together, None, None)
+    sizes = shape(model.header)
+    trained = sizes.context or use.context
+    use = msgspec.structs.replace(use, context=min(use.context, trained))
+    pace = None
+    if speed is not None:
+        todo = work(model.tensors, sizes)
+        pace = predict(todo, speed, use, depth=needed, prompt=max(1, needed))
+    return Loaded(
+        name=label,
+        source=model.source,
+        quantization=model.header.quantization,
+        context=use.context,
+        slots=use.slots,
+        needed=needed,
+        at_once=together,
+        memory=footprint(model.headers, use, sizes=sizes),
+        pace=pace,
+    )
+
+
+def _seconds(model: Model | None, call: Call, speed: Speed | None, pace: Pace | None) -> float:
+    """Seconds of one execution: the prompt is read, then tokens come, deeper and deeper."""
+    if model is None or speed is None or pace is None:
+        return 0.0
+    return duration(model, speed, call.prompt, call.output)
+
+
+def duration(model: Model, speed: Speed, prompt: int, output: int, *, batch: int = 128) -> float:
+    """Seconds that a call takes on a quiet machine."""
+    sizes = shape(model.header)
+    depth = prompt + output // 2
+    use = Use(batch=batch)
+    found = predict(work(model.tensors, sizes), speed, use, depth=depth, prompt=max(1, prompt))
+    return found.seconds(prompt, output)
+
+
+def _advice(loaded: Sequence[Loaded], machine: Machine) -> Iterator[Advice]:
+    for each in loaded:
+        if each.memory is None:
+            continue
+        if each.needed > each.context:
+            advised = -(-each.needed // 1024) * 1024
+            values = {"model": each.name, "needed": each.needed, "context": each.context}
+            yield Advice("lab.plan-context", {**values, "advised": advised})
+        if each.at_once > each.slots:
+            values = {"model": each.name, "wanted": each.at_once, "slots": each.slots}
+            yield Advice("lab.plan-slots", values)
+    total = sum(each.memory.total for each in loaded if each.memory)
+    if machine.free is not None and total > machine.free:
+        yield Advice("lab.plan-together", {"size": total, "free": machine.free})
+    if not loaded:
+        yield Advice("lab.plan-no-models")
+
+
+# ------------------------------------------------------------------------------------ how it went
+
+
+def score(
+    made: AppPlan,
+    result: Mapping[str, Any],
+    models: Mapping[str, Model | None],
+    speed: Speed | None,
+    *,
+    peak: int = 0,
+) -> Score:
+    """A plan against the result of a run, in the form of `run --json`. peak: bytes that the
+    models' processes had at most, where measured."""
+    went: dict[str, list[Mapping[str, Any]]] = {}
+    nodes = result.get("nodes")
+    for node in nodes if isinstance(nodes, list) else ():
+        if isinstance(node, dict) and isinstance(node.get("usage"), dict):
+            went.setdefault(str(node.get("id")), []).append(node["usage"])
+    scored = []
+    for planned in made.calls:
+        call, usages = planned.call, went.get(planned.call.node, [])
+        if not usages:
+            continue
+        prompt, output = _sum(usages, "prompt_tokens"), _sum(usages, "completion_tokens")
+        model, corrected = models.get(call.node), None
+        if model is not None and speed is not None:
+            each = len(usages)
+            one = duration(model, speed, round(prompt / each), round(output / each))
+            corrected = each * one
+        times = max(1, call.times)
+        scored.append(
+            Scored(
+                call.node,
+                call.title,
+                times * call.prompt,
+                round(prompt),
+                times * call.output,
+                round(output),
+                planned.seconds,
+                corrected,
+                _sum(usages, "latency"),
+            )
+        )
+    known = [each.corrected for each in scored if each.corrected is not None]
+    return Score(
+        nodes=tuple(scored),
+        seconds=made.seconds,
+        corrected=sum(known) if scored and len(known) == len(scored) else None,
+        took=sum(each.took for each in scored),
+        peak=made.peak,
+        peak_was=peak,
+    )
+
+
+def _sum(usages: Sequence[Mapping[str, Any]], name: str) -> float:
+    values = [usage.get(name) for usage in usages]
+    return sum(v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
