@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from millstream.base import set_language
+
 # A shell that starts the tests in the background makes its programs ignore Ctrl-C, and theirs too;
 # the tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _language() -> Iterator[None]:
+    """Whatever language a test chose, the next one starts without."""
+    yield
+    set_language(None)
+
 
 UNREACHABLE = ("pull.no-package", "pull.no-installer", "models.")
 

@@ -25,7 +25,7 @@ from yaml.events import (
 )
 
 from millstream.base import BadInput, Place
-from millstream.dsl.not_yaml import explain
+from millstream.dsl.not_yaml import MAX_DEPTH, explain
 
 try:
     from yaml._yaml import CParser as _Parser
@@ -34,8 +34,6 @@ except ImportError:  # PyYAML built without libyaml: the same events, ten times 
 
 Progress = Callable[[int, int], None]
 
-# A file of people is some 20 levels deep. Writing, comparing and converting recurse over data.
-MAX_DEPTH = 100
 # Entries that aliases may add to those which the file spells out; a bomb has billions.
 MAX_ALIASED = 1_000_000
 # A longer number stays a text: `1:1:1:…`, to base 60, would take quadratic time.

@@ -13,6 +13,8 @@ import yaml
 
 from millstream.base import BadInput, Place
 
+# A file of people is some 20 levels deep. Writing, comparing and converting recurse over data.
+MAX_DEPTH = 100
 _CONTROL = re.compile(  # what YAML 1.1 does not allow in a text
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
 )
@@ -41,6 +43,8 @@ def explain(error: Exception, text: str) -> BadInput:
         "start any token" in problem and here[column:].startswith("\t")
     ):
         return _at(line, "yaml-tab")
+    if "nesting depth" in problem:
+        return _at(line, "too-deep", limit=MAX_DEPTH)
     if "tag" in problem + context:
         return _at(line, "yaml-character", character="!")
     if any(words in problem for words in _BAD_BEGINNINGS):

@@ -111,9 +111,12 @@ def quantize(job: Quantize, tell: Tell) -> dict[str, Any]:
         writer = _Writer(Library(), pool, 2 * job.threads, matrix)
         try:
             with open(job.output, "xb") as out:
-                sha256 = _write(out, new, planned, where, writer, tell)
+                try:
+                    sha256 = _write(out, new, planned, where, writer, tell)
+                except BaseException:
+                    Path(job.output).unlink(missing_ok=True)
+                    raise
         except OSError as error:
-            Path(job.output).unlink(missing_ok=True)
             reason = error.strerror or str(error)
             raise Failed("quantize.cannot-write", file=job.output, reason=reason) from None
     return {"sha256": sha256, "size": new.size}
