@@ -16,13 +16,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from millstream.base import MillstreamError, Place, say
 from millstream.home.names import provider_name
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
 
@@ -90,24 +87,11 @@ class Terminal:
             return True
         return _is_tty(stream) and os.environ.get("TERM") != "dumb"
 
-    @cached_property
-    def console(self) -> Console:
-        """For what is drawn again and again on standard error."""
-        from rich.console import Console
-
-        return Console(
-            file=sys.stderr,
-            no_color=not self.colored(sys.stderr),
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
-
     # ------------------------------------------------------------------------------------ writing
 
     def out(self, text: str = "", end: str = "\n") -> None:
         """A line of our own on standard output."""
-        sys.stdout.write(_fit(text, sys.stdout) + end)
+        sys.stdout.write(fit_signs(text, sys.stdout) + end)
 
     def write(self, text: str) -> None:
         """Data, sent at once: as it is into a pipe or a file, harmless to a terminal."""
@@ -117,7 +101,7 @@ class Terminal:
     def err(self, text: str = "") -> None:
         """A line for the person, beside the result."""
         stream = sys.stderr
-        stream.write(_fit(text, stream) + "\n")
+        stream.write(fit_signs(text, stream) + "\n")
         stream.flush()
 
     def tell(self, text: str) -> None:
@@ -128,7 +112,7 @@ class Terminal:
         """What is going on, in a line that the next one overwrites; "" takes it away."""
         if text or self._status:
             self._status = text
-            sys.stderr.write("\r\x1b[K" + _fit(shorten(text, self.width - 1), sys.stderr))
+            sys.stderr.write("\r\x1b[K" + fit_signs(shorten(text, self.width - 1), sys.stderr))
             sys.stderr.flush()
 
     def paint(self, text: str, *styles: str, stream: TextIO | None = None) -> str:
@@ -311,7 +295,7 @@ def _is_tty(stream: TextIO | None) -> bool:
         return False
 
 
-def _fit(text: str, stream: TextIO) -> str:
+def fit_signs(text: str, stream: TextIO) -> str:
     """The text with our signs in ASCII where the stream has no others."""
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
     if encoding.startswith("utf") or text.isascii():

@@ -9,13 +9,15 @@ terminal too. Events are the only source.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from millstream.base import Place, say
+from millstream.cli.drawing import Drawing
 from millstream.cli.terminal import Terminal, clean, label, named, shorten, width
 from millstream.engine.events import (
     Event,
@@ -34,10 +36,6 @@ from millstream.engine.ports import Usage
 from millstream.nodes.answer import Answer
 from millstream.nodes.end import End
 from millstream.runtime import App
-
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.live import Live
 
 _SIGNS = {
     "succeeded": ("✓", "green"),
@@ -245,7 +243,7 @@ class LiveWatch(Watch):
 
     def __init__(self, app: App, terminal: Terminal, *, stream: bool) -> None:
         super().__init__(app, terminal, stream=stream)
-        self._live: Live | None = None
+        self._drawing: Drawing | None = None
         self._frame = 0
         self.resume()
         terminal.teller = self.line
@@ -258,47 +256,29 @@ class LiveWatch(Watch):
         self.pause()
 
     def show(self, text: str) -> None:
-        if self._live is None:
+        if self._drawing is None:
             super().show(text)
-            return
-        from rich.text import Text
-
-        self._live.console.print(Text.from_ansi(text))
+        else:
+            self._drawing.above(text)
 
     def pause(self) -> None:
-        live, self._live = self._live, None
-        if live is not None:
-            live.update("", refresh=True)
-            live.stop()
+        drawing, self._drawing = self._drawing, None
+        if drawing is not None:
+            drawing.close()
 
     def resume(self) -> None:
-        from rich.live import Live
-
-        self._live = Live(
-            console=self.terminal.console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._live.start()
+        self._drawing = Drawing(sys.stderr)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_FRAME)
             self._frame += 1
-            if self._live is not None:
-                self._live.update(self._drawing(), refresh=True)
-
-    def _drawing(self) -> Group:
-        from rich.console import Group
-        from rich.text import Text
-
-        return Group(*(Text.from_ansi(line, no_wrap=True) for line in self._lines()))
+            if self._drawing is not None:
+                self._drawing.draw(self._lines())
 
     def _lines(self) -> Iterator[str]:
         spin = self._sign(_SPINNER[self._frame % len(_SPINNER)], "cyan")
-        room = self.terminal.console.width - 2
+        room = self.terminal.width - 2
         outer = {name: node for name, node in self.running.items() if "/" not in name}
         for name, node in outer.items():
             yield spin + _pad(node.title) + self._dim(self._state(node))
