@@ -289,7 +289,8 @@ class Frame:
             self._fail(context, as_error(error))
             return
         if isinstance(result, Outcome):
-            self._record(context, result)
+            if run.journal is not None:
+                self._record(context, result)
             self._finish(context, result)
             return
         if self.done is None:

@@ -51,13 +51,14 @@ Values = dict[str, Any]
 
 class _Compiled(NamedTuple):
     """A condition. name: of the actual value among the values; given: of the expected one, if it
-    is a text with references; else it is the constant."""
+    is a text with references; else it is the constant. files: a list of files is asked by `sub`."""
 
     name: str
     test: Test
     constant: Any
     given: str | None
     operator: str
+    files: bool
     sub: SubConditions | None
 
 
@@ -95,7 +96,8 @@ class Conditions:
         for i, inner in enumerate(sub.conditions or () if sub else ()):
             where = (*path, "sub_variable_condition", "conditions", i)
             _test(inner.comparison_operator or "", build, *where)
-        return _Compiled(str(selector), test, condition.value, given, name, sub)
+        files = name in _OF_FILES
+        return _Compiled(str(selector), test, condition.value, given, name, files, sub)
 
     def reads(self) -> Iterable[Reading]:
         for i, (_, selector) in enumerate(self.selectors):
@@ -117,18 +119,19 @@ class Conditions:
         """Whether the conditions hold. Raises Failed for a missing variable or a comparison
         that makes no sense."""
         any_of = self.any
-        for name, test, expected, given, operator, sub in self.items:
+        for name, test, expected, given, operator, files, sub in self.items:
             actual = values.get(name, MISSING)
             if actual is MISSING:
                 raise Failed("nodes.no-variable", name=name, error_type="VariableNotFound")
             if given is not None:
                 expected = values[given]
             try:
-                if operator in _OF_FILES and _is_files(actual):
+                kind = type(actual)
+                first = type(actual[0]) if kind is list and actual else kind
+                if files and kind is list and issubclass(first, File):
                     holds = _judge_files(actual, sub)
                 else:
-                    kind = type(actual)
-                    if kind is bool or (kind is list and actual and type(actual[0]) is bool):
+                    if first is bool:
                         expected = _boolean(expected, operator)
                     holds = test(actual, expected)
             except (TypeError, ValueError):
@@ -151,10 +154,6 @@ def _test(name: str, build: Build, *path: str | int) -> Test:
         place = build.place(*path, "comparison_operator")
         raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
     return test
-
-
-def _is_files(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], File)
 
 
 def _judge_files(files: list[File], sub: SubConditions | None) -> bool:
@@ -201,8 +200,10 @@ def _need(value: Any, *types: type) -> None:
 def _contains(actual: Any, expected: Any) -> bool:
     if not actual:
         return False
-    _need(actual, str, list)
-    return (str(expected) if isinstance(actual, str) else expected) in actual
+    if isinstance(actual, str):
+        return str(expected) in actual
+    _need(actual, list)
+    return expected in actual
 
 
 def _not_contains(actual: Any, expected: Any) -> bool:

@@ -11,7 +11,6 @@ everything that the app needs, and only then start the first node.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -160,10 +159,10 @@ class App:
         try:
             await asyncio.sleep(0)  # what needs no waiting is there after one turn of the loop
             while True:
-                while events.items:
-                    event = events.items.popleft()
-                    yield event
-                    if type(event) is RunFinished:
+                while taken := events.taken():
+                    for event in taken:
+                        yield event
+                    if type(taken[-1]) is RunFinished:
                         return
                 if task.cancelled():  # before its first turn
                     yield RunFinished(1, "stopped", {}, 0.0, 0, Usage())
@@ -290,7 +289,7 @@ class _Buffer:
     __slots__ = ("items", "waiter")
 
     def __init__(self) -> None:
-        self.items: deque[Event] = deque()
+        self.items: list[Event] = []
         self.waiter: asyncio.Future[None] | None = None
 
     def put(self, event: Event) -> None:
@@ -300,6 +299,11 @@ class _Buffer:
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+
+    def taken(self) -> list[Event]:
+        """What has come since the last time."""
+        items, self.items = self.items, []
+        return items
 
     async def wait(self, task: asyncio.Task[RunFinished]) -> None:
         """Return when there is an event; raises what ended the run without one."""
