@@ -29,6 +29,7 @@ COMMANDS = (
     "export",
     "models",
     "quantize",
+    "bench",
     "doctor",
     "bind",
     "endpoints",

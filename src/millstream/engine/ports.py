@@ -96,7 +96,8 @@ class ModelEnd(msgspec.Struct):
     finish_reason: "stop", "length", "tool_calls", "content_filter" or the server's own word.
     model: what really answered, as "provider/name". structured: the validated JSON value when a
     schema was asked for; rung: how it was got (native, grammar, extracted, repaired, asked again).
-    replaces: the streamed text was not the answer (a re-ask); this is.
+    replaces: the streamed text was not the answer (a re-ask); this is. cached: tokens of the prompt
+    that the server had read before, where it says so.
     """
 
     usage: Usage
@@ -105,6 +106,7 @@ class ModelEnd(msgspec.Struct):
     structured: Any = None
     rung: str | None = None
     replaces: str | None = None
+    cached: int | None = None
 
 
 class Models(Protocol):

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -355,8 +356,9 @@ async def calibrate(
                 told(sum(map(len, pieces.values())))
     finally:
         if process.returncode is None:
+            # Not `process.kill()`, which may take the exit code that asyncio waits for.
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
     if not pieces:
         raise Failed("lab.calibration-broke", code=process.returncode)

@@ -58,8 +58,9 @@ class Patience(msgspec.Struct, frozen=True):
     answer (a long prompt on a slow machine takes minutes). idle: between two pieces of an answer.
     tries: how often a request is sent in all when the server is busy or broken (429, 5xx) and
     nothing of the answer has been seen. longest_wait: the longest pause between two tries.
-    The fields are settings too: `network.connect_timeout`, `network.first_byte_timeout`,
-    `network.idle_timeout`, `network.tries`, `network.longest_wait`.
+    refusals: False tries again on a fresh connection only, never what a server has refused (for
+    whoever measures it). The others are settings too: `network.connect_timeout`,
+    `network.first_byte_timeout`, `network.idle_timeout`, `network.tries`, `network.longest_wait`.
     """
 
     connect: float | None = 30.0
@@ -67,6 +68,7 @@ class Patience(msgspec.Struct, frozen=True):
     idle: float | None = None
     tries: int = 4
     longest_wait: float = 120.0
+    refusals: bool = True
 
 
 class Answer(msgspec.Struct):
@@ -442,7 +444,8 @@ class Exchange:
                     continue
                 raise await self._cause() or self._open_error(error) from None
             refusal.tries, refusal.waited = tries, waited
-            if refusal.status not in _AGAIN or refusal.code in _HOPELESS or tries >= patience.tries:
+            last = tries >= patience.tries or not patience.refusals
+            if refusal.status not in _AGAIN or refusal.code in _HOPELESS or last:
                 raise self._errors(refusal)
             pause = refusal.retry_after
             if pause is None:

@@ -129,7 +129,8 @@ async def generate(
         usage.time_to_generate = _seconds(last.eval_duration)
         usage.time_to_first_token = _seconds(last.load_duration, last.prompt_eval_duration)
         usage.latency = usage.time_to_first_token + usage.time_to_generate
-    yield ModelEnd(usage, answer.finish_reason, model=str(target))
+    cached = last.prompt_eval_cached_count
+    yield ModelEnd(usage, answer.finish_reason, model=str(target), cached=cached)
 
 
 async def _open(

@@ -349,7 +349,14 @@ def _end(target: Target, usage: Any, finish: Any, watch: prompt.Stopwatch) -> Mo
         watch.usage(_count(counted.get("prompt_tokens")), _count(counted.get("completion_tokens"))),
         finish_reason=str(finish) if finish else None,
         model=str(target),
+        cached=_cached(counted.get("prompt_tokens_details")),
     )
+
+
+def _cached(details: Any) -> int | None:
+    """Tokens of the prompt that the server had kept from earlier calls, if it says so."""
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return None if cached is None else _count(cached)
 
 
 def _count(value: Any) -> int:

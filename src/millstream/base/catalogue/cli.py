@@ -579,6 +579,104 @@ MESSAGES = {
         "millstream quantize model-F16.gguf -t Q4_K_M,Q5_K_M,Q6_K --dry-run\n"
         "millstream quantize model-F16.gguf -t IQ3_XXS --imatrix imatrix.gguf -o quants/",
     ),
+    # -------------------------------------------------------------------------------------- bench
+    "bench": Text(
+        "Measure how fast a model is: one that is loaded here, or one that a server has.",
+        "测量模型的速度：本机加载的模型，或某个服务上的模型。",
+    ),
+    "bench.targets": Text(
+        "A GGUF file, a model on the shelf, ollama/NAME, PROVIDER/NAME of an endpoint in the "
+        "settings, or the address of a server of the OpenAI protocol (http://HOST:PORT/v1). "
+        "Several are measured one after the other.",
+        "GGUF 文件、本机保存的模型、ollama/名称、设置中端点的 提供商/名称，"
+        "或 OpenAI 协议服务的地址（http://主机:端口/v1）。可写多个，依次测量。",
+    ),
+    "bench.model": Text(
+        "The model of the server at an address, if it has several.", "服务提供多个模型时指定其一。"
+    ),
+    "bench.prompt": Text(
+        "Tokens of a prompt (512). This and the next lists are measured in all combinations.",
+        "提示词的 token 数（512）。本项及以下各列表会按所有组合测量。",
+    ),
+    "bench.output": Text("Tokens of an answer (128).", "回答的 token 数（128）。"),
+    "bench.depth": Text(
+        "Tokens of context that are read before the prompt, untimed (0).",
+        "提示词之前预先读入的上下文 token 数，不计时（0）。",
+    ),
+    "bench.concurrency": Text(
+        "Calls at once (1); with --profile sweep the most of them (8).",
+        "并发调用数（1）；使用 --profile sweep 时为最大并发（8）。",
+    ),
+    "bench.profile": Text(
+        "synchronous: one call after the other. concurrent: always so many at once. constant, "
+        "poisson: at a rate, evenly or by chance. sweep: 1, 2, 4 … calls at once. Follows from "
+        "--concurrency and --rate where it isn't given.",
+        "synchronous：逐个调用；concurrent：保持固定并发；constant、poisson：按速率均匀或随机发送；"
+        "sweep：并发 1、2、4……。不指定时由 --concurrency 和 --rate 决定。",
+    ),
+    "bench.rate": Text("Calls a second.", "每秒调用数。"),
+    "bench.requests": Text(
+        "Calls of a repetition (1; two for each at once; ten seconds' worth at a rate).",
+        "每次重复的调用数（1；并发时为并发数的两倍；按速率时约为十秒的量）。",
+    ),
+    "bench.repetitions": Text(
+        "How often everything is measured (5); points take turns.",
+        "重复测量的次数（5）；各测量项轮流进行。",
+    ),
+    "bench.warm-up": Text(
+        "Calls before each point that are not counted (1).", "每项测量前不计入的预热调用数（1）。"
+    ),
+    "bench.threads": Text(
+        "Threads, of a model that is loaded here; the fastest number by default.",
+        "本机加载的模型所用线程数；默认取最快的。",
+    ),
+    "bench.batch": Text(
+        "Tokens of a prompt that are read at once, of a model that is loaded here (128).",
+        "本机加载的模型一次读取的提示词 token 数（128）。",
+    ),
+    "bench.gpu-layers": Text(
+        "Layers on graphics cards, of a model that is loaded here; as many as fit by default.",
+        "本机加载的模型放到显卡上的层数；默认尽量多放。",
+    ),
+    "bench.timeout": Text(
+        "Seconds without any sign of life that end a call (300); 0 for no limit.",
+        "调用无任何响应多少秒后结束（300）；0 表示不限。",
+    ),
+    "bench.seed": Text(
+        "Of the words of prompts and the moments of a Poisson process (0).",
+        "提示词用词和泊松过程时刻的随机种子（0）。",
+    ),
+    "bench.no-roofline": Text(
+        "Don't measure what this machine can do at best (ten seconds, once).",
+        "不测量本机的性能上限（仅需一次，约十秒）。",
+    ),
+    "bench.calibrate": Text(
+        "Measure anew what this machine can do at best.", "重新测量本机的性能上限。"
+    ),
+    "bench.watts": Text("Power that the machine draws while it works.", "机器工作时的功率（瓦）。"),
+    "bench.kwh-price": Text("Price of a kilowatt-hour.", "每千瓦时的价格。"),
+    "bench.hour-price": Text("Price of an hour of the machine.", "机器每小时的价格。"),
+    "bench.currency": Text("Of the prices, to be shown.", "价格的货币，仅用于显示。"),
+    "bench.save": Text(
+        "Keep the run with every single call, for --against.",
+        "保存结果及每次调用，供 --against 使用。",
+    ),
+    "bench.against": Text(
+        "Compare with a run that --save kept: faster, slower, or only chance.",
+        "与 --save 保存的结果比较：更快、更慢，还是偶然。",
+    ),
+    "bench.report": Text("Write a report with plots, as HTML.", "写出带图表的 HTML 报告。"),
+    "bench.json": Text("Print everything as JSON.", "以 JSON 打印全部结果。"),
+    "bench.examples": Text(
+        "millstream bench SmolLM2-135M-Instruct -p 128,512 -n 64 --save old.json\n"
+        "millstream bench model-Q4_K_M.gguf --threads 1,2,4 --depth 0,4096\n"
+        "millstream bench ollama/qwen3:8b --profile sweep --concurrency 8 --report bench.html\n"
+        "millstream bench http://127.0.0.1:8000/v1 --model qwen3 --rate 0.5,2 --against old.json",
+        "millstream bench SmolLM2-135M-Instruct -p 128,512 -n 64 --save old.json\n"
+        "millstream bench model-Q4_K_M.gguf --threads 1,2,4 --depth 0,4096\n"
+        "millstream bench ollama/qwen3:8b --profile sweep --concurrency 8 --report bench.html\n"
+        "millstream bench http://127.0.0.1:8000/v1 --model qwen3 --rate 0.5,2 --against old.json",
+    ),
     # ------------------------------------------------------------------------------------- doctor
     "doctor": Text(
         "Say what was looked for on this machine, what answered, and what mends the rest.",

@@ -74,6 +74,8 @@ def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
         cpu.n_threads = threads
     # On graphics cards llama.cpp finds out by itself how many layers fit.
     params.fit_params = any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info())
+    if task.get("layers") is not None:
+        params.n_gpu_layers, params.fit_params = task["layers"], False
     params.warmup = False
     params.cache_ram_mib = 0  # no copies of old prompts beside the slots: memory is as predicted
     params.sleep_idle_seconds = task["sleep"]

@@ -79,6 +79,16 @@ class Loaded(msgspec.Struct, frozen=True):
     pid: int
 
 
+class Tuning(msgspec.Struct, frozen=True):
+    """How a model is to be loaded, for whoever wants to compare. threads: 0 for what the settings
+    say, else the best. batch: tokens of a prompt that are read at once. layers: so many on graphics
+    cards, counted as llama.cpp does (the head is one); None for as many as fit."""
+
+    threads: int = 0
+    batch: int = _BATCH
+    layers: int | None = None
+
+
 Progress = Callable[[Loading], None]
 
 
@@ -86,7 +96,8 @@ class EmbeddedModels:
     """The models that this process has loaded.
 
     home: has the shelf and the settings `embedded.*`. http: the connections that calls go over.
-    notice: is told of loads (a catalogue key and its values). available: free bytes.
+    notice: is told of loads (a catalogue key and its values). available: free bytes. tuning: how
+    all of them are loaded.
     """
 
     def __init__(
@@ -96,11 +107,13 @@ class EmbeddedModels:
         *,
         notice: Notice | None = None,
         available: Callable[[], int | None] = memory.available,
+        tuning: Tuning | None = None,
     ) -> None:
         self._home = home
         self._http = http
         self._notice = notice
         self._available = available
+        self._tuning = tuning or Tuning()
         self._known: dict[str | Path, tuple[str, Path]] = {}  # what was asked for → name, file
         self._children: dict[Path, _Child] = {}
         self._retired: list[_Child] = []
@@ -214,8 +227,9 @@ class EmbeddedModels:
                 "alias": name,
                 "context": plan.context,
                 "slots": plan.slots,
-                "batch": _BATCH,
-                "threads": thread_count or settings.threads or 0,
+                "batch": self._tuning.batch,
+                "layers": self._tuning.layers,
+                "threads": thread_count or self._tuning.threads or settings.threads or 0,
                 "candidates": threads.candidates(threads.cores()),
                 "shape": threads.shape(headers[0]),
                 "sleep": -1 if idle is None else max(1, round(idle)),
@@ -259,12 +273,13 @@ class EmbeddedModels:
         Other models are unloaded to make room. Raises NotHere."""
         settings = self._home.settings.embedded
         context, slots = context or settings.context, slots or settings.slots
-        plan = _Plan(headers, context or CONTEXT, slots or SLOTS)
+        batch = self._tuning.batch
+        plan = _Plan(headers, context or CONTEXT, slots or SLOTS, batch)
         free = self._available() if settings.check_memory else None
         if free is None:
             return plan
         while slots is None and plan.slots > 1 and plan.estimate.total > free // 2:
-            plan = _Plan(headers, plan.context, plan.slots // 2)
+            plan = _Plan(headers, plan.context, plan.slots // 2, batch)
         others = [c for where, c in self._children.items() if where != path and c.alive]
         taken = sum(child.plan.estimate.total for child in others)
         if free < plan.estimate.total <= free + taken:
@@ -274,7 +289,8 @@ class EmbeddedModels:
                 await child.gone()
             free = self._available() or free
         while context is None and plan.context > _LEAST_CONTEXT and plan.estimate.total > free:
-            plan = _Plan(headers, max(_LEAST_CONTEXT, plan.context // 2), plan.slots)
+            shorter = max(_LEAST_CONTEXT, plan.context // 2)
+            plan = _Plan(headers, shorter, plan.slots, batch)
         needed = plan.estimate
         if needed.total > free:
             raise NotHere(
@@ -313,11 +329,13 @@ class _Plan:
     """A context and a number of slots, and what they take. trained: tokens that the model was
     made for; no context is longer."""
 
-    def __init__(self, headers: Sequence[gguf.Header], context: int, slots: int) -> None:
+    def __init__(
+        self, headers: Sequence[gguf.Header], context: int, slots: int, batch: int
+    ) -> None:
         self.trained = headers[0].context_length
         self.context = min(context, self.trained or context)
         self.slots = slots
-        self.estimate = memory.estimate(headers, context=self.context, slots=slots, batch=_BATCH)
+        self.estimate = memory.estimate(headers, context=self.context, slots=slots, batch=batch)
 
     def at_least(self, context: int | None, slots: int | None) -> tuple[int, int]:
         return max(context or 0, self.context), max(slots or 0, self.slots)
