@@ -29,6 +29,7 @@ COMMANDS = (
     "export",
     "models",
     "quantize",
+    "loss",
     "bench",
     "doctor",
     "bind",

@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -41,13 +41,46 @@ class Quantize(msgspec.Struct, tag=True, frozen=True):
     pure: bool = False
 
 
-Job = Quantize
+class Question(msgspec.Struct, frozen=True):
+    """A text and the ways in which it may go on."""
+
+    context: str
+    options: list[str]
+
+
+class Predict(msgspec.Struct, tag=True, frozen=True):
+    """Let models predict texts and answer questions, side by side. model: the base's name; names,
+    files: of the models, the base first. texts: each cut into chunks of `context` tokens, at most
+    `chunks` of them (0: all), read `batch` tokens at once. threads: 0 for the best of
+    `candidates`. rows: a file (its number, -1 for none) that the base's logits are written to, or
+    with `stored` read from; then no model of `files` is the base. folder: where that file is.
+    Steps and result: `predictor`."""
+
+    model: str
+    names: list[str]
+    files: list[str]
+    texts: list[str]
+    questions: list[Question]
+    context: int
+    chunks: int
+    batch: int
+    threads: int
+    candidates: list[int]
+    rows: int = -1
+    stored: bool = False
+    folder: str = ""
+
+
+Job = Quantize | Predict
 
 Listen = Callable[[dict[str, Any]], None]
 
 
-async def run(job: Job, listen: Listen = lambda step: None) -> dict[str, Any]:
-    """Do a job. listen: is told each step. Returns the result.
+async def run(
+    job: Job, listen: Listen = lambda step: None, *, files: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Do a job. listen: is told each step; files: open files that the worker needs. Returns the
+    result.
 
     Raises what the worker raised; NotHere or Failed with llama.cpp's own words where it broke
     down. A job that is cancelled is ended at once."""
@@ -62,6 +95,7 @@ async def run(job: Job, listen: Listen = lambda step: None) -> dict[str, Any]:
             stderr=log.fileno(),
             limit=_LINE,
             start_new_session=True,
+            pass_fds=files,
         )
         try:
             assert process.stdin is not None

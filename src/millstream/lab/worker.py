@@ -35,6 +35,10 @@ def main() -> None:
 
 def do(job: jobs.Job) -> dict[str, Any]:
     """Do a job; returns its result."""
+    if isinstance(job, jobs.Predict):
+        from millstream.lab.predictor import predict
+
+        return predict(job, tell)
     from millstream.lab.quantizer import quantize
 
     return quantize(job, tell)

@@ -579,6 +579,65 @@ MESSAGES = {
         "millstream quantize model-F16.gguf -t Q4_K_M,Q5_K_M,Q6_K --dry-run\n"
         "millstream quantize model-F16.gguf -t IQ3_XXS --imatrix imatrix.gguf -o quants/",
     ),
+    # --------------------------------------------------------------------------------------- loss
+    "loss": Text(
+        "Measure what quantizations lose: predictions, small tasks, your own app.",
+        "测量量化的损失：预测、小任务，以及你自己的应用。",
+    ),
+    "loss.base": Text(
+        "The original: a GGUF file with 16 or 32 bits a weight, or a model on the shelf.",
+        "原始模型：每个权重 16 或 32 位的 GGUF 文件，或本机保存的模型。",
+    ),
+    "loss.quants": Text(
+        "Files that were made from it, or their names on the shelf.",
+        "由它生成的文件，或其在本机保存的名称。",
+    ),
+    "loss.text": Text(
+        "A text to predict: a file, `-` for standard input, or one that comes along: en, zh. Can "
+        "be given several times; en and zh by default.",
+        "用于预测的文本：文件、`-`（标准输入），或自带文本 en、zh。可多次给出，默认 en 和 zh。",
+    ),
+    "loss.context": Text(
+        "Tokens of a chunk; its second half counts (512).", "每块的 token 数，计入后一半（512）。"
+    ),
+    "loss.chunks": Text(
+        "Chunks of each text at most; 0 for all (8).", "每个文本最多几块；0 为全部（8）。"
+    ),
+    "loss.batch": Text("Tokens that are read at once (128).", "一次读取的 token 数（128）。"),
+    "loss.threads": Text(
+        "Threads; as many as are fastest by default.", "线程数；默认取最快的数量。"
+    ),
+    "loss.scratch": Text(
+        "Keep the base's predictions in this folder and have one model in memory at a time, even "
+        "if all fit.",
+        "把基准模型的预测存放在此文件夹，每次只加载一个模型，即使内存足够。",
+    ),
+    "loss.no-text": Text("Leave out the texts.", "不测文本。"),
+    "loss.no-tasks": Text("Leave out the small tasks.", "不做小任务。"),
+    "loss.app": Text(
+        "An app file to be run on each model, with --cases.",
+        "在每个模型上运行的应用文件，须配合 --cases。",
+    ),
+    "loss.cases": Text(
+        "Cases for the app, a JSON object a line: inputs, query, expect (contains, equals, "
+        "json-schema; output).",
+        "应用的用例，每行一个 JSON 对象：inputs、query、expect（contains、equals、json-schema；"
+        "output）。",
+    ),
+    "loss.own-sampling": Text(
+        "Keep the app's own temperature and seed, instead of the likeliest word each time.",
+        "保留应用自己的温度和种子，而不是每次取最可能的词。",
+    ),
+    "loss.report": Text("Write a report as one HTML file.", "写一份 HTML 报告（单个文件）。"),
+    "loss.json": Text("Print the result as JSON.", "以 JSON 打印结果。"),
+    "loss.examples": Text(
+        "millstream loss model-F16.gguf model-Q8_0.gguf model-Q4_K_M.gguf\n"
+        "millstream loss model-F16.gguf model-Q4_K_M.gguf --text mine.txt --chunks 0\n"
+        "millstream loss model-F16.gguf model-Q4_K_M.gguf --app app.yml --cases cases.jsonl",
+        "millstream loss model-F16.gguf model-Q8_0.gguf model-Q4_K_M.gguf\n"
+        "millstream loss model-F16.gguf model-Q4_K_M.gguf --text mine.txt --chunks 0\n"
+        "millstream loss model-F16.gguf model-Q4_K_M.gguf --app app.yml --cases cases.jsonl",
+    ),
     # -------------------------------------------------------------------------------------- bench
     "bench": Text(
         "Measure how fast a model is: one that is loaded here, or one that a server has.",

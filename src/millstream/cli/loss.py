@@ -1,0 +1,402 @@
+"""`millstream loss`: what quantizations of a model lose, in predictions, tasks and an app."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from millstream.base import BadInput, MillstreamError, NotHere, Place, say
+from millstream.cli.here import machine, read, size
+from millstream.cli.parser import Parser
+from millstream.cli.terminal import Terminal, clean, label
+
+if TYPE_CHECKING:
+    from millstream import dsl
+    from millstream.lab.cases import AppRun, Case, Peak, Ran, Run
+    from millstream.lab.loss import Loss, Model, Options, Original, Progress, Quant, Text
+    from millstream.runtime import App
+    from millstream.runtime.machine import Machine
+    from millstream.runtime.pinned import PinnedMachine
+
+INTERRUPTED = 130
+STDIN = "-"
+
+
+def arguments(parser: Parser) -> None:
+    parser.arg("base", metavar="BASE", help="base")
+    parser.arg("quants", metavar="QUANT", nargs="+", help="quants")
+    parser.set_defaults(more="quants")
+    parser.arg("--text", metavar="TEXT", action="append", help="text")
+    parser.arg("--context", "-c", metavar="TOKENS", type=int, default=512, help="context")
+    parser.arg("--chunks", metavar="N", type=int, default=8, help="chunks")
+    parser.arg("--batch", "-b", metavar="TOKENS", type=int, default=128, help="batch")
+    parser.arg("--threads", "-t", metavar="N", type=int, help="threads")
+    parser.arg("--scratch", metavar="DIR", type=Path, help="scratch")
+    parser.arg("--no-text", action="store_true", help="no-text")
+    parser.arg("--no-tasks", action="store_true", help="no-tasks")
+    parser.arg("--app", metavar="APP.yml", help="app")
+    parser.arg("--cases", metavar="FILE.jsonl", type=Path, help="cases")
+    parser.arg("--own-sampling", action="store_true", help="own-sampling")
+    parser.arg("--report", metavar="FILE", type=Path, help="report")
+    parser.arg("--json", action="store_true", help="json")
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    return asyncio.run(_run(args, terminal))
+
+
+async def _run(args: Namespace, terminal: Terminal) -> int:
+    options = _options(args)
+    texts = [] if args.no_text else [_text(word) for word in args.text or ["en", "zh"]]
+    ours = _App(args, terminal) if args.app else None
+    here = machine(args, terminal)
+    try:
+        models = await _models([args.base, *args.quants], here)
+    finally:
+        await here.close()
+    line = _Line(terminal)
+    loss: Loss | None = None
+    apps: list[AppRun] = []
+    ended: MillstreamError | asyncio.CancelledError | None = None
+    try:
+        if ours is not None:
+            await ours.prepare(models[0].path)
+        if texts or options.languages:
+            from millstream.lab.loss import measure
+
+            loss = await measure(models[0], models[1:], texts, options, line.show)
+        if ours is not None:
+            apps = await ours.run(models, line)
+    except (MillstreamError, asyncio.CancelledError) as error:
+        if loss is None:
+            raise
+        ended = error  # what was measured before it is shown all the same
+    finally:
+        line.close()
+    _finish(loss, apps, ours.name if ours is not None else "", args, terminal)
+    if isinstance(ended, MillstreamError):
+        raise ended
+    return 0 if ended is None else INTERRUPTED
+
+
+# ----------------------------------------------------------------------------------- what is asked
+
+
+def _options(args: Namespace) -> Options:
+    from millstream.lab.loss import Options
+    from millstream.lab.tasks import LANGUAGES
+
+    for option, given, least in (
+        ("--context", args.context, 8),
+        ("--chunks", args.chunks, 0),
+        ("--batch", args.batch, 1),
+        ("--threads", args.threads, 1),
+    ):
+        if given is not None and given < least:
+            raise BadInput("loss.number", option=option, given=given, least=least)
+    if bool(args.app) != bool(args.cases):
+        raise BadInput("loss.app-needs-cases")
+    if args.no_text and args.no_tasks and not args.app:
+        raise BadInput("loss.nothing")
+    if args.report is not None and not args.report.absolute().parent.is_dir():
+        reason = str(args.report.absolute().parent)
+        raise BadInput("loss.cannot-report", file=str(args.report), reason=reason)
+    return Options(
+        context=args.context,
+        chunks=args.chunks,
+        batch=args.batch,
+        threads=args.threads or 0,
+        languages=() if args.no_tasks else LANGUAGES,
+        folder=args.scratch,
+    )
+
+
+def _text(word: str) -> Text:
+    """The text that a word names. Raises BadInput."""
+    from millstream.lab import texts
+    from millstream.lab.loss import Text
+
+    if word in texts.LANGUAGES and not Path(word).exists():
+        return Text(word, texts.text(word))
+    try:
+        data = sys.stdin.buffer.read() if word == STDIN else Path(word).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        known = ", ".join(texts.LANGUAGES)
+        raise BadInput("loss.text-unreadable", file=word, reason=reason, known=known) from None
+    name = say("cli.stdin") if word == STDIN else Path(word).name
+    try:
+        return Text(name, data.decode())
+    except UnicodeDecodeError as error:
+        raise BadInput("loss.text-not-utf8", file=name, at=error.start + 1) from None
+
+
+async def _models(words: Sequence[str], here: Machine) -> list[Model]:
+    """The models that words mean, under names that differ. Raises BadInput, NotHere."""
+    from millstream.lab import names
+    from millstream.lab.loss import Model
+
+    models = []
+    for word in words:
+        found = await names.find(word, here.home, here.http)
+        if found.path is None:
+            raise NotHere("loss.not-here", name=found.name)
+        models.append(Model.of(found.path, found.name))
+    count = Counter(model.name for model in models)
+    return [
+        model
+        if count[model.name] == 1
+        else Model(f"{model.path.parent.name}/{model.name}", model.path, model.headers)
+        for model in models
+    ]
+
+
+# ------------------------------------------------------------------------------------------ the app
+
+
+class _App:
+    """The app of --app and its cases, to be run on one file after the other."""
+
+    def __init__(self, args: Namespace, terminal: Terminal) -> None:
+        from millstream.lab import cases
+
+        self.args, self.terminal = args, terminal
+        self.file: dsl.App = read(args.app, terminal)
+        self.name = self.file.name or args.app
+        self.cases: list[Case] = cases.read(args.cases)
+        app = self._load()
+        app.sound()
+        for case in self.cases:
+            try:
+                app.accept(case.inputs)
+                self._asked(app, case)
+            except MillstreamError as error:
+                place = Place(file=str(args.cases), line=case.line)
+                raise type(error)(error.code, place=place, **error.values) from None
+
+    async def prepare(self, path: Path) -> None:
+        """See that all is here that the app needs. Raises NotHere."""
+        app = self._load()
+        app.use(self._machine(path))
+        async with app:
+            await app.prepare()
+
+    async def run(self, models: Sequence[Model], line: _Line) -> list[AppRun]:
+        """All cases on all models."""
+        from millstream.lab import cases
+
+        @asynccontextmanager
+        async def open(number: int) -> AsyncIterator[tuple[Run, Peak]]:
+            app = self._load()
+            here = self._machine(models[number].path)
+            app.use(here)
+
+            async def run(case: Case) -> Ran:
+                return await self._case(app, case)
+
+            async with app:
+                await here.open()
+                yield run, lambda: _peak(here)
+
+        names = [model.name for model in models]
+        return await cases.compare(self.cases, names, open, line.running)
+
+    async def _case(self, app: App, case: Case) -> Ran:
+        from millstream.lab.cases import Ran
+
+        result = await app.arun(case.inputs, query=case.query)
+        error = str((result.error or {}).get("message", "")) if not result.ok else ""
+        if not result.ok and not error:
+            error = result.status
+        return Ran(result.outputs, error, result.elapsed, result.usage.completion_tokens)
+
+    def _load(self) -> App:
+        from millstream.runtime import App
+
+        return App(self.file, home=self.args.home)
+
+    def _machine(self, path: Path) -> PinnedMachine:
+        from millstream.runtime.pinned import PinnedMachine
+
+        return PinnedMachine(path, self.args.home, fixed=not self.args.own_sampling)
+
+    @staticmethod
+    def _asked(app: App, case: Case) -> None:
+        from millstream.runtime.app import CHAT_MODES
+
+        if case.query is None and app.mode in CHAT_MODES:
+            raise BadInput("loss.case-needs-query")
+
+
+def _peak(here: PinnedMachine) -> int | None:
+    """Bytes that the model's process has had in memory at most."""
+    from millstream.lab.bench.watch import peak_of
+
+    return max((peak_of(loaded.pid) for loaded in here.embedded.loaded()), default=0) or None
+
+
+# ----------------------------------------------------------------------------------------- progress
+
+
+class _Line:
+    """How far it is, in a line that is written over."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.drawn = terminal.err_is_tty and not terminal.quiet
+        self._shown = 0.0
+
+    def show(self, progress: Progress) -> None:
+        self._show(f"loss.{progress.step}", progress.model, progress.done, progress.total)
+
+    def running(self, model: str, done: int, total: int) -> None:
+        self._show("loss.running", model, done, total)
+
+    def close(self) -> None:
+        if self.drawn:
+            self.terminal.status("")
+
+    def _show(self, key: str, model: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.drawn and now - self._shown >= 0.1:
+            self._shown = now
+            percent = f" {100 * done // total} %" if total else ""
+            self.terminal.status(say(key, model=label(model)) + percent)
+
+
+# --------------------------------------------------------------------------------------- the result
+
+
+def _finish(
+    loss: Loss | None, apps: list[AppRun], app: str, args: Namespace, terminal: Terminal
+) -> None:
+    if args.json:
+        found = {"name": app, "fixed": not args.own_sampling, "runs": apps} if apps else None
+        terminal.write(msgspec.json.encode({"loss": loss, "app": found}).decode() + "\n")
+    else:
+        if loss is not None:
+            _tell(loss, terminal)
+        if apps:
+            _tell_app(apps, app, args, terminal)
+    if args.report is not None:
+        from millstream.lab.report import html
+        from millstream.lab.report.loss import report
+
+        try:
+            html.write(report(loss, apps, app), args.report)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BadInput("loss.cannot-report", file=str(args.report), reason=reason) from None
+
+
+def _tell(loss: Loss, terminal: Terminal) -> None:
+    from millstream.lab.report.loss import divergence, in_percent, nats, of_share, plus_minus
+
+    measured = [(quant, quant.whole) for quant in loss.quants if quant.whole is not None]
+    if measured:
+        names = ["model", "size", "bits", "fallbacks", "kld", "median", "99", "max", "same", "rms"]
+        rows = [[say(f"loss.head-{name}") for name in names]]
+        base = loss.base
+        own = say("loss.base", name=label(base.name))
+        rows.append([own, size(base.size), f"{base.bits:.2f}", *["–"] * 7])
+        for quant, whole in measured:
+            fallbacks = sum(fallback.tensors for fallback in quant.fallbacks)
+            rows.append(
+                [
+                    label(quant.name),
+                    size(quant.size),
+                    f"{quant.bits:.2f}",
+                    f"{fallbacks}/{quant.tensors}",
+                    divergence(whole.kld),
+                    nats(whole.percentiles["50"]),
+                    nats(whole.percentiles["99"]),
+                    nats(whole.percentiles["100"]),
+                    of_share(whole.same_top),
+                    in_percent(whole.delta_rms.value, 2),
+                ]
+            )
+        _table(say("loss.title-divergence"), rows, terminal)
+    names = ["model"]
+    names += ["perplexity", "ratio"] if loss.base.whole is not None else []
+    languages = [name for name in loss.base.tasks if name]
+    names += [f"tasks-{name}" for name in languages]
+    names += ["tasks", "agree"] if languages else []
+    rows = [[say(f"loss.head-{name}") for name in names]]
+    models: list[Original | Quant] = [loss.base, *loss.quants]
+    for model in models:
+        first = model is loss.base
+        row = [say("loss.base", name=label(model.name)) if first else label(model.name)]
+        if model.whole is not None:
+            row.append(plus_minus(model.whole.perplexity, 2))
+            ratio = getattr(model.whole, "log_ratio", None)
+            row.append("–" if ratio is None else plus_minus(ratio, 4))
+        for language in languages:
+            done = model.tasks[language]
+            row.append(f"{done.right}/{done.tasks}")
+        if languages:
+            total = model.tasks[""]
+            row.append(of_share(total.share))
+            row.append("–" if total.agree is None else f"{total.agree}/{total.tasks}")
+        rows.append(row)
+    if len(names) > 1:
+        _table(say("loss.title-ability"), rows, terminal)
+    if terminal.quiet:
+        return
+    about = say(
+        "loss.about",
+        tokens=sum(text.scored for text in loss.texts),
+        texts=", ".join(label(text.name) for text in loss.texts) or "–",
+        context=loss.context,
+        tasks=loss.base.tasks[""].tasks if loss.base.tasks else 0,
+        threads=loss.threads,
+        seconds=loss.seconds,
+    )
+    terminal.err(terminal.paint(about, "dim"))
+    for note in loss.notes:
+        terminal.err(terminal.paint("! ", "yellow") + clean(note.text))
+
+
+def _tell_app(apps: list[AppRun], app: str, args: Namespace, terminal: Terminal) -> None:
+    from millstream.lab.report.loss import of_share
+
+    names = ["model", "passed", "similarity", "identical", "seconds", "memory"]
+    rows = [[say(f"loss.head-{name}") for name in names]]
+    for number, run in enumerate(apps):
+        count = len(run.outcomes)
+        passed = sum(each.passed for each in run.outcomes)
+        rows.append(
+            [
+                label(run.model) if number else say("loss.base", name=label(run.model)),
+                f"{passed}/{count} ({of_share(run.passed, 0)})",
+                "–" if run.similarity is None else f"{run.similarity.value:.3f}",
+                "–" if run.same is None else f"{run.same}/{count}",
+                f"{run.seconds.value:.2f} ± {run.seconds.error:.2f} s",
+                "–" if run.memory is None else size(run.memory),
+            ]
+        )
+    title = say("loss.title-app", name=label(app), count=len(apps[0].outcomes))
+    _table(title, rows, terminal)
+    for run in apps:
+        for each in run.outcomes:
+            if not each.passed:
+                where = label(each.name) or say("loss.case", line=each.line)
+                what = clean(each.failure.splitlines()[0] if each.failure else "")
+                terminal.out(terminal.paint_out(f"  ✗ {label(run.model)}, {where}: {what}", "dim"))
+    if not terminal.quiet:
+        key = "loss.own-sampling" if args.own_sampling else "loss.fixed"
+        terminal.err(terminal.paint(say(key), "dim"))
+
+
+def _table(title: str, rows: list[list[str]], terminal: Terminal) -> None:
+    terminal.out(terminal.paint_out(title, "bold"))
+    for line in terminal.table(rows, ["cyan"]):
+        terminal.out("  " + line)
