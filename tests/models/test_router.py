@@ -337,3 +337,18 @@ async def test_cancelling_a_run_closes_the_connection_at_once(
     task.cancel()
     await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 1)
     await asyncio.wait_for(server.gone.wait(), 1)
+
+
+class TestCircle:
+    async def test_an_answer_in_a_circle_is_ended_and_says_how_long_it_took(
+        self, http: Http
+    ) -> None:
+        async with OpenAIServer() as server:
+            server.answer_text = ["The same ", "again. "] * 400
+            here = Target("embedded", "gpt-4o", "openai", server.base_url)
+            _, _, end = await call(Router(http, lambda ref: here), request())
+        assert end.finish_reason == "repetition"
+        assert 0 < end.usage.completion_tokens < 800
+        assert end.usage.time_to_generate > 0
+        spent = end.usage.time_to_first_token + end.usage.time_to_generate
+        assert end.usage.latency == pytest.approx(spent)

@@ -107,7 +107,8 @@ class Router:
             checked = await guard.prepare(self.http, target, request, counter)
             splitter = Splitter()
             watch = self._watch(target, request)
-            began, pieces = perf_counter(), 0
+            began = first = perf_counter()
+            pieces = 0
             stream: Items = module.generate(self.http, target, checked.request)
             end: ModelEnd | None = None
             try:
@@ -115,8 +116,12 @@ class Router:
                     if type(item) is ModelChunk:
                         if watch is not None:
                             pieces += 1
+                            first = perf_counter() if pieces == 1 else first
                             if watch.feed(item.text or item.reasoning):
-                                usage = Usage(0, pieces, 1, perf_counter() - began)
+                                now = perf_counter()
+                                read = checked.prompt_tokens or 0
+                                taken = now - began, first - began, now - first
+                                usage = Usage(read, pieces, 1, *taken)
                                 end = ModelEnd(usage, "repetition", str(target))
                         if item.text:
                             parts = splitter.feed(item.text)
