@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from millstream.lab.report.document import Scale
+from millstream.lab.report.document import Axis, Scale
 
 MOST = 8  # ticks of an axis
+LEAST, GREATEST = 1e-30, 1e30  # beyond them is no quantity of a model or a machine
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -30,6 +31,11 @@ class Ruler(msgspec.Struct, frozen=True):
         return self.start + share * (self.end - self.start)
 
 
+def has_place(value: float, axis: Axis) -> bool:
+    """Whether an axis can show a value."""
+    return abs(value) < GREATEST and (axis.scale == "linear" or value > LEAST)
+
+
 def ruler(
     values: Sequence[float], scale: Scale, start: float, end: float, *, wanted: int = 5
 ) -> Ruler:
@@ -45,8 +51,8 @@ def ruler(
 
 def linear_ticks(low: float, high: float, wanted: int = 5) -> tuple[float, ...]:
     """Round numbers in equal steps, the first not above low, the last not below high."""
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        if low == 0:
+    if high - low <= max(LEAST, 1e-9 * max(abs(low), abs(high))):
+        if max(abs(low), abs(high)) <= LEAST:
             return (0.0, 1.0)
         low, high = (0.0, high) if low > 0 else (low, 0.0)
     raw = (high - low) / max(1, min(wanted, MOST - 2))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from millstream.base import say
-from millstream.lab.report.axis import Ruler, ruler
+from millstream.lab.report.axis import GREATEST, LEAST, Ruler, has_place, ruler
 from millstream.lab.report.document import Axis, Bar, Bars, Plot, Point, Series
 from millstream.lab.report.figures import axis_figures, figure, log_figures, log_unit
 from millstream.lab.report.ink import COLORS, breadth, cut, dash, ink, num, shape
@@ -18,35 +19,40 @@ from millstream.lab.report.ink import COLORS, breadth, cut, dash, ink, num, shap
 _FAR = 4.0  # times the longest bar: a limit that is farther gets an arrow at the edge
 _CROWD = 40  # points of a line from which on it has no signs and no whiskers
 _LINE = 16.0  # height of a line of text
+_NARROW = 500.0  # a width that is a telephone's
 
 
 def bars(chart: Bars, width: float) -> str:
-    """Bars one below the other, and the limits across them."""
+    """Bars one below the other, and the limits across them. In a wide chart with short names these
+    stand before their bars and the sums behind them, else both above."""
     drawn = [Bar(b.label, tuple(_kept(v) for v in b.values), b.note) for b in chart.bars]
     longest = max((sum(bar.values) for bar in drawn), default=0.0)
-    limits = [(name, value) for name, value in chart.limits if math.isfinite(value)]
-    near = [(n, v) for n, v in limits if 0 <= v <= _FAR * longest or longest == 0]
+    limits = [(name, _kept(value)) for name, value in chart.limits if 0 <= value < GREATEST]
+    near = [(n, v) for n, v in limits if v <= _FAR * longest or longest == 0]
     far = [(n, v) for n, v in limits if (n, v) not in near]
     names = max((breadth(bar.label, 13) for bar in drawn), default=0.0)
     ends = [_end(bar, chart) for bar in drawn]
-    beside = names <= 0.3 * width
+    beside = width > _NARROW and names <= 0.35 * width
     left = math.ceil(names) + 14.0 if beside else 0.0
-    most = max(longest, *(v for _, v in near), 1e-300) if near else max(longest, 1e-300)
-    right = _room(drawn, ends, width - left, most)
-    scale = max(60.0, width - left - right) / most
-    top = 0.0
-    flags, rows = _flags(near, lambda v: left + v * scale, width)
-    top += rows * _LINE + (6 if rows else 0)
+    most = max([longest, *(value for _, value in near)]) or 1.0
+    right = _room(drawn, ends, width - left, most) if beside else 8.0
+    scale = (width - left - right) / most
+    named = [(f"{name} {figure(value, chart.unit)}", value) for name, value in near]
+    flags, rows = _flags(named, lambda v: left + v * scale, width)
+    top = rows * _LINE + (6 if rows else 0)
     pitch, thick, down = (34.0, 20.0, 0.0) if beside else (50.0, 18.0, 19.0)
     high = top + pitch * len(drawn) + _LINE * len(far)
-    parts = [*flags]
+    parts, texts = [*flags], list[str]()
     for number, (bar, end) in enumerate(zip(drawn, ends, strict=True)):
         y = top + pitch * number + (pitch - thick - down) / 2 + down
-        parts += _bar(bar, end, chart, (left, y, thick, scale, width), beside=beside)
+        place = (left, y, thick, scale)
+        parts += _bar(bar, chart, place)
+        texts += _around(bar, end, place, width, beside=beside)
     for _, value in near:
         x = num(left + value * scale)
-        last = num(top + pitch * len(drawn))
-        parts.append(f'<path class="limit" d="M{x} {num(max(0, top - 3))}V{last}"/>')
+        line = f'd="M{x} {num(max(0, top - 3))}V{num(top + pitch * len(drawn))}"'
+        parts.append(f'<path class="under" {line}/><path class="limit" {line}/>')
+    parts += texts
     for number, (name, value) in enumerate(far):
         text = say("report.beyond", name=name, value=figure(value, chart.unit)) + " →"
         y = top + pitch * len(drawn) + _LINE * (number + 0.8)
@@ -74,19 +80,11 @@ def _room(drawn: Sequence[Bar], ends: Sequence[str], width: float, most: float) 
     return min(room, 0.5 * width)
 
 
-def _bar(
-    bar: Bar,
-    end: str,
-    chart: Bars,
-    place: tuple[float, float, float, float, float],
-    *,
-    beside: bool,
-) -> Iterator[str]:
-    left, y, thick, scale, width = place
-    if beside:
-        yield _text(bar.label, left - 12, y + thick * 0.7, "k", "end", left, 13)
-    else:
-        yield _text(bar.label, 0, y - 6, "k", "start", width, 13)
+_Place = tuple[float, float, float, float]  # left, top, thickness, pixels for a unit
+
+
+def _bar(bar: Bar, chart: Bars, place: _Place) -> Iterator[str]:
+    left, y, thick, scale = place
     x = left
     for number, value in enumerate(bar.values):
         if value <= 0:
@@ -99,10 +97,27 @@ def _bar(
         yield f'<rect class="b c{number % COLORS}" {box} rx="1.5"><title>{tip}</title></rect>'
         if len(chart.parts) > 1 and long > breadth(words, 11) + 10:
             at = f'x="{num(x + 6)}" y="{num(y + thick * 0.7)}"'
-            yield f'<text class="in" {at}>{ink(words)}</text>'
+            yield f'<text class="in c{number % COLORS}" {at}>{ink(words)}</text>'
         x += long
     yield f'<path class="axis" d="M{num(left)} {num(y - 3)}v{num(thick + 6)}"/>'
-    yield _text(end, x + 6, y + thick * 0.7, "s", "start", width - x - 6)
+
+
+def _around(bar: Bar, end: str, place: _Place, width: float, *, beside: bool) -> Iterator[str]:
+    """A bar's name and its sum."""
+    left, y, thick, scale = place
+    room, long = 0.6 * width if bar.label else width, breadth(end)
+    if not beside:
+        end = cut(end, room)
+        box = f'x="0" y="{num(y - 18)}" width="{num(width)}" height="16"'
+        yield f'<rect class="back" {box}/>'
+        yield _text(bar.label, 0, y - 6, "k", "start", width - breadth(end) - 10, 13)
+        yield _text(end, width, y - 6, "s", "end", room)
+        return
+    yield _text(bar.label, left - 12, y + thick * 0.7, "k", "end", left, 13)
+    x = left + sum(bar.values) * scale + 6
+    box = f'x="{num(x - 2)}" y="{num(y + 2)}" width="{num(long + 2)}" height="{num(thick - 4)}"'
+    yield f'<rect class="back" {box}/>'
+    yield _text(end, x, y + thick * 0.7, "s", "start", width - x)
 
 
 def _flags(
@@ -134,13 +149,13 @@ def plot(chart: Plot, width: float) -> str:
     points = [p for _, each in series for p in each]
     if not points:
         return ""
-    high = 372.0 if width > 500 else 300.0
+    high = 372.0 if width > _NARROW else 300.0
     ys = [y for p in points for y in _reach(p, chart.y)]
     top, bottom = 30.0, high - 46
     y = ruler(ys, chart.y.scale, bottom, top)
     y_texts, y_title = _words(y, chart.y)
     left = math.ceil(max(breadth(text) for text in y_texts)) + 12.0
-    wanted = 6 if width > 500 else 4
+    wanted = 6 if width > _NARROW else 4
     x = ruler([p.x for p in points], chart.x.scale, left, width - 18, wanted=wanted)
     x_texts, x_title = _words(x, chart.x)
     parts = [*_grid(x, y, x_texts, y_texts, width, high)]
@@ -152,6 +167,9 @@ def plot(chart: Plot, width: float) -> str:
         if not chart.series[i].faint
         for p in each
     ][:2000]
+    crossed = [
+        dot for i, each in series if chart.series[i].form == "line" for dot in _dots(each, x, y)
+    ]
     signs: list[str] = []
     labels: list[str] = []
     order = sorted(series, key=lambda each: not chart.series[each[0]].faint)
@@ -159,27 +177,20 @@ def plot(chart: Plot, width: float) -> str:
         if some:
             parts += _line(i, chart.series[i], some, x, y)
             signs += _signs(i, chart, some, x, y)
-            labels += _labels(some, x, y, taken)
+            labels += _labels(some, x, y, taken, crossed)
     return _svg([*parts, *signs, *labels], width, high, about_plot(chart))
 
 
 def drawable(series: Series, chart: Plot) -> list[Point]:
     """The points that have a place in a plot."""
-    return [
-        p
-        for p in series.points
-        if math.isfinite(p.x)
-        and math.isfinite(p.y)
-        and (chart.x.scale == "linear" or p.x > 0)
-        and (chart.y.scale == "linear" or p.y > 0)
-    ]
+    return [p for p in series.points if has_place(p.x, chart.x) and has_place(p.y, chart.y)]
 
 
 def _reach(point: Point, axis: Axis) -> Iterator[float]:
     yield point.y
-    if point.spread > 0 and math.isfinite(point.spread):
+    if 0 < point.spread < GREATEST:
         yield point.y + point.spread
-        if axis.scale == "linear" or point.y > point.spread:
+        if has_place(point.y - point.spread, axis):
             yield point.y - point.spread
 
 
@@ -208,9 +219,9 @@ def _grid(
         )
     free = -math.inf
     for tick, text in zip(x.ticks, x_texts, strict=True):
-        at, half = x.at(tick), breadth(text) / 2
-        yield f'<path class="grid" d="M{num(at)} {num(top)}V{num(bottom + 4)}"/>'
-        middle: float = min(at, width - half)
+        middle, half = x.at(tick), breadth(text) / 2
+        yield f'<path class="grid" d="M{num(middle)} {num(top)}V{num(bottom + 4)}"/>'
+        middle = min(middle, width - half)
         if middle - half >= free:
             free = middle + half + 8
             yield (
@@ -259,26 +270,49 @@ def _signs(number: int, chart: Plot, some: Sequence[Point], x: Ruler, y: Ruler) 
 _Box = tuple[float, float, float, float]
 
 
-def _labels(some: Sequence[Point], x: Ruler, y: Ruler, taken: list[_Box]) -> Iterator[str]:
-    """Names beside their points, where there is room: no two lie on each other or on a point.
-    What finds no room is left to the hint of its sign and to the table."""
+def _dots(some: Sequence[Point], x: Ruler, y: Ruler) -> Iterator[tuple[float, float]]:
+    """Places on a line, some pixels apart."""
+    for one, other in pairwise(some[:200]):
+        (ax, ay), (bx, by) = (x.at(one.x), y.at(one.y)), (x.at(other.x), y.at(other.y))
+        count = int(math.hypot(bx - ax, by - ay) / 6) + 1
+        for step in range(count):
+            share = step / count
+            yield ax + share * (bx - ax), ay + share * (by - ay)
+
+
+def _labels(
+    some: Sequence[Point],
+    x: Ruler,
+    y: Ruler,
+    taken: list[_Box],
+    crossed: Sequence[tuple[float, float]],
+) -> Iterator[str]:
+    """Names beside their points, where there is room: no two lie on each other or on a point, and
+    on a line only if there is no better place. What finds no room is left to the hint of its sign
+    and to the table."""
     for point in some:
         if not point.label:
             continue
         px, py = x.at(point.x), y.at(point.y)
         text = cut(point.label, 0.5 * (x.end - x.start), 11.5)
         wide = breadth(text, 11.5)
+        free = []
         for dx, dy in _places(wide):
             box = (px + dx, py + dy - 9, px + dx + wide, py + dy + 3)
             inside = box[0] >= x.start + 1 and box[2] <= x.end + 16 and box[1] >= y.end - 8
             if inside and box[3] <= y.start and not any(_over(box, other) for other in taken):
-                taken.append(box)
-                if max(abs(dy - 4), 0) > 20:
-                    edge = num(py + dy + (5 if dy < 0 else -10))
-                    yield f'<path class="lead" d="M{num(px)} {num(py)}V{edge}"/>'
-                at = f'x="{num(box[0])}" y="{num(py + dy)}"'
-                yield f'<text class="p" {at}>{ink(text)}</text>'
-                break
+                free.append((sum(_in(dot, box) for dot in crossed), len(free), box, dy))
+        if free:
+            _, _, box, dy = min(free)
+            taken.append(box)
+            if max(abs(dy - 4), 0) > 20:
+                edge = num(py + dy + (5 if dy < 0 else -10))
+                yield f'<path class="lead" d="M{num(px)} {num(py)}V{edge}"/>'
+            yield f'<text class="p" x="{num(box[0])}" y="{num(py + dy)}">{ink(text)}</text>'
+
+
+def _in(dot: tuple[float, float], box: _Box) -> bool:
+    return box[0] - 2 <= dot[0] <= box[2] + 2 and box[1] - 2 <= dot[1] <= box[3] + 2
 
 
 def _places(wide: float) -> Iterator[tuple[float, float]]:
@@ -321,7 +355,7 @@ def about_plot(chart: Plot) -> str:
 
 
 def _kept(value: float) -> float:
-    return value if math.isfinite(value) and value > 0 else 0.0
+    return value if LEAST < value < GREATEST else 0.0
 
 
 def _text(

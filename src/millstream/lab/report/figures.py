@@ -7,6 +7,7 @@ what has no digit to its right needs none: 98 tokens/s, not 98.0000.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from millstream.base import say
@@ -101,7 +102,7 @@ def axis_figures(values: Sequence[float], unit: Unit) -> tuple[list[str], str]:
 def log_figures(values: Sequence[float], unit: Unit) -> list[str]:
     """The texts of a logarithmic axis's ticks, each with a prefix of its own."""
     if unit in ("bytes", "flop/s", "seconds", "percent"):
-        return [figure(value, unit) for value in values]
+        return [re.sub(r"\.0+(?=\D|$)", "", figure(value, unit)) for value in values]
     return [number(value, 1) if value < 1 else number(value) for value in values]
 
 
@@ -137,7 +138,7 @@ def _prefixed(value: float, words: Sequence[str]) -> str:
     size, step = abs(value), 0
     while step + 1 < len(words) and size >= 999.5 * 1000**step:
         step += 1
-    scaled = value / 1000**step
+    scaled = float(f"{value / 1000**step:.3g}") if size < 1000 ** len(words) else value / 1000**step
     places = 0 if step == 0 or abs(scaled) >= 100 else 1 if abs(scaled) >= 1 else 2
     return f"{_signed(f'{scaled:,.{places}f}')} {words[step]}"
 
@@ -150,10 +151,12 @@ def _time(value: float) -> str:
     if size >= 119.95:
         minutes, seconds = divmod(round(size), 60)
         return _minus(value) + say("report.minutes", minutes=minutes, seconds=seconds)
-    if size == 0:
+    if size < 1e-12:
         return "0 s"
     word, unit = next((each for each in reversed(_TIMES) if size >= 0.9995 * each[1]), ("ns", 1e-9))
-    return f"{number(float(f'{value / unit:.3g}'))} {word}"
+    scaled = float(f"{value / unit:.3g}")
+    places = max(0, 2 - math.floor(math.log10(abs(scaled)) + 1e-9))
+    return f"{_signed(f'{scaled:,.{places}f}')} {word}"
 
 
 def _percent(share: float) -> str:

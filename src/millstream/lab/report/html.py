@@ -7,9 +7,10 @@ is there in two widths, of which the style sheet shows one, with its numbers in 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from millstream.lab.report.look import STYLE
 WIDE, NARROW = 816.0, 360.0
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _MANY = 40  # rows of a chart's table
+_SHORT = 18  # letters of a row's name that isn't broken
 _SECTIONS = 3  # from which on a table of contents is of use
 _NUMERIC = re.compile(r"[~≈<>≤≥+−±-]?\s*\d")
 _TAGS = {"en": "en", "zh": "zh-Hans"}
@@ -84,6 +86,16 @@ def write(report: Report, path: Path) -> None:
     finally:
         with suppress(OSError, ValueError):
             part.unlink(missing_ok=True)
+
+
+def check(path: Path) -> None:
+    """Say before the work that its report will have no place. Raises Failed."""
+    if path.is_dir():
+        raise Failed("report.cannot-write", file=str(path), reason=os.strerror(errno.EISDIR))
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        reason = os.strerror(errno.EACCES if folder.is_dir() else errno.ENOENT)
+        raise Failed("report.cannot-write", file=str(path), reason=reason)
 
 
 # ---------------------------------------------------------------------------------------- the parts
@@ -162,7 +174,9 @@ def _row(row: Sequence[Cell], table: Table, right: Sequence[bool], *, marked: bo
     for number, (column, value) in enumerate(zip(table.columns, row, strict=False)):
         text = ink(cell(value, column.unit))
         if number == 0:
-            cells.append(f'<th scope="row"{_class("strong" if column.strong else "")}>{text}</th>')
+            css = ["x"] if len(text) > _SHORT else []
+            css += ["strong"] if column.strong else []
+            cells.append(f'<th scope="row"{_class(" ".join(css))}>{text}</th>')
             continue
         css = ["r" if right[number] else "t"]
         css += ["strong"] if column.strong else []
@@ -182,7 +196,7 @@ def _bars(chart: Bars) -> str:
     legend = ""
     if len(chart.parts) > 1:
         legend = _legend(
-            (f'<rect class="b c{i % COLORS}" x="6" y="1" width="16" height="10" rx="1.5"/>', name)
+            (f'<rect class="b c{i % COLORS}" y="1" width="14" height="10" rx="1.5"/>', 14, name)
             for i, name in enumerate(chart.parts)
         )
     columns = [Column("")] + [Column(name, chart.unit) for name in chart.parts]
@@ -212,7 +226,7 @@ def _plot(chart: Plot) -> str:
     shown = [i for i, each in enumerate(chart.series) if drawable(each, chart)]
     legend = ""
     if len(shown) > 1:
-        legend = _legend((_sample(i, chart.series[i]), chart.series[i].name) for i in shown)
+        legend = _legend((*_sample(i, chart.series[i]), chart.series[i].name) for i in shown)
     count = sum(len(each.points) for each in chart.series)
     lost = count - sum(len(drawable(each, chart)) for each in chart.series)
     log = "log" in (chart.x.scale, chart.y.scale)
@@ -246,23 +260,22 @@ def _plot_table(chart: Plot) -> tuple[Table, int]:
     return Table(tuple(columns), tuple(rows)), len(rows)
 
 
-def _sample(number: int, series: Series) -> str:
-    """How a series looks, for the legend."""
-    parts = []
-    if series.form != "points":
-        css = "l faint" if series.faint else f"l c{number % COLORS}"
-        dashes = ' stroke-dasharray="5 4"' if series.faint else dash(number)
-        parts.append(f'<path class="{css}" d="M0 6H26"{dashes}/>')
-    if series.form == "points" or (series.form == "line" and not series.faint):
-        parts.append(shape(number, 13, 6))
-    return "".join(parts)
+def _sample(number: int, series: Series) -> tuple[str, int]:
+    """How a series looks, for the legend, and how wide that is."""
+    if series.form == "points":
+        return shape(number, 7, 6), 14
+    css = "l faint" if series.faint else f"l c{number % COLORS}"
+    dashes = ' stroke-dasharray="5 4"' if series.faint else dash(number)
+    line = f'<path class="{css}" d="M0 6H26"{dashes}/>'
+    sign = series.form == "line" and not series.faint
+    return line + (shape(number, 13, 6) if sign else ""), 26
 
 
-def _legend(samples: Iterator[tuple[str, str]]) -> str:
+def _legend(samples: Iterable[tuple[str, int, str]]) -> str:
     rows = "".join(
-        f'<li><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 12" aria-hidden="true">'
-        f"{sample}</svg><span>{ink(name)}</span></li>"
-        for sample, name in samples
+        f'<li><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} 12" width="{wide}" '
+        f'height="12" aria-hidden="true">{sample}</svg><span>{ink(name)}</span></li>'
+        for sample, wide, name in samples
     )
     return f'<ul class="legend">{rows}</ul>'
 

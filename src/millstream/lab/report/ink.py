@@ -23,17 +23,17 @@ def ink(text: str) -> str:
 
 
 def breadth(text: str, size: float = 12.0) -> float:
-    """About how wide a text is, in the usual fonts."""
+    """How wide a text is at most, in the usual fonts."""
     total = 0.0
     for char in text:
         if unicodedata.east_asian_width(char) in "WF":
             total += 1.0
         elif char in _NARROW:
-            total += 0.32
+            total += 0.36
         elif char in _BROAD:
             total += 0.9
         else:
-            total += 0.62 if char.isupper() else 0.565
+            total += 0.68 if char.isupper() else 0.6
     return total * size
 
 

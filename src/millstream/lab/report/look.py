@@ -34,7 +34,7 @@ p{margin:0 0 .9rem;max-width:42rem;white-space:pre-line}
 .short{margin:0;padding:0;list-style:none;max-width:42rem}
 .short li{font-size:1.125rem;line-height:1.55;margin:0 0 .6rem;padding-left:1rem;
 border-left:3px solid var(--accent)}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.9rem 1.75rem;
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr));gap:.9rem 1.75rem;
 margin:1.75rem 0 0;padding:1.1rem 0;border:solid var(--hair);border-width:1px 0}
 .facts div{min-width:0}
 .facts dt{font-size:.8125rem;color:var(--soft);line-height:1.4}
@@ -51,7 +51,7 @@ figcaption{font-size:.9375rem;font-weight:600;margin:0 0 .6rem;line-height:1.45}
 font-size:.8125rem;line-height:1.5;color:var(--soft)}
 .legend li{display:flex;gap:.45rem;min-width:0}
 .legend span{min-width:0;overflow-wrap:anywhere}
-.legend svg{flex:none;width:26px;height:12px;margin-top:.22rem}
+.legend svg{flex:none;height:12px;margin-top:.22rem}
 .scroll{overflow-x:auto;margin:1rem 0 1.5rem}
 table{border-collapse:collapse;font-size:.875rem;line-height:1.4;min-width:100%}
 caption{text-align:left;font-weight:600;font-size:.9375rem;padding:0 0 .5rem;caption-side:top}
@@ -59,13 +59,14 @@ th,td{padding:.45rem .5rem;text-align:left;vertical-align:top;font-weight:400;
 border-bottom:1px solid var(--hair)}
 thead th{color:var(--soft);font-size:.8125rem;line-height:1.35;vertical-align:bottom;
 border-bottom:1px solid var(--rule)}
-thead small{display:block;font-size:.75rem;white-space:nowrap}
+thead small{font-weight:400;display:block;font-size:.75rem;white-space:nowrap}
 tbody tr:last-child>*{border-bottom-color:var(--rule)}
 th:first-child,td:first-child{padding-left:0}
 th:last-child,td:last-child{padding-right:0}
 .r{text-align:right}td.r{white-space:nowrap}
 td.t{min-width:7rem}
-tbody th{min-width:6.5rem;max-width:22rem;overflow-wrap:anywhere}
+tbody th{max-width:22rem;overflow-wrap:anywhere}
+tbody th.x{min-width:7rem}tbody th:not(.x){white-space:nowrap}
 .strong{font-weight:650;color:var(--ink)}
 .marked>*{background:var(--mark)}
 .marked>:first-child{box-shadow:-.5rem 0 0 var(--mark)}
@@ -82,11 +83,15 @@ figure svg text{fill:var(--ink);font:400 12px system-ui,-apple-system,"Segoe UI"
 figure svg .s{fill:var(--soft)}
 figure svg .k{font-size:13px}
 figure svg .in{font-size:11px;fill:var(--in)}
-figure svg .p{font-size:11.5px;paint-order:stroke;stroke:var(--ground);stroke-width:3px;
+figure svg .in.c1,figure svg .in.c5{fill:#101214}
+figure svg .p{font-size:11.5px}
+figure svg .p{paint-order:stroke;stroke:var(--ground);stroke-width:3px;
 stroke-linejoin:round}
 .grid{stroke:var(--hair);fill:none}
 .axis{stroke:var(--rule);fill:none}
 .limit{stroke:var(--ink);stroke-dasharray:2 3;fill:none}
+.back{fill:var(--ground);fill-opacity:.85}
+.under{stroke:var(--ground);stroke-width:3px;stroke-opacity:.75;fill:none}
 .lead{stroke:var(--rule);fill:none}
 .l{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:butt}
 .l.faint{stroke:var(--soft);stroke-width:1.5}
@@ -97,11 +102,14 @@ stroke-linejoin:round}
 .c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}
 .c4{--c:var(--c4)}.c5{--c:var(--c5)}.c6{--c:var(--c6)}.c7{--c:var(--c7)}
 footer{padding-top:1rem;padding-bottom:3rem;color:var(--soft);font-size:.8125rem}
-@media (max-width:48rem){main{padding-top:2rem}main,footer{padding-left:1.1rem;padding-right:1.1rem}
+@media screen and (max-width:48rem){main{padding-top:2rem}
+main,footer{padding-left:1.1rem;padding-right:1.1rem}
 h1{font-size:1.5rem}.short li{font-size:1.0625rem}.facts{grid-template-columns:1fr 1fr;
 gap:.8rem 1.25rem}figure .wide{display:none}figure .narrow{display:block}
-figure svg.n{width:100%;max-width:30rem}}
-@media (max-width:26rem){.facts{grid-template-columns:1fr}}
+tbody th{position:sticky;left:0;background:var(--ground);box-shadow:inset 0 -1px var(--hair)}
+tbody .marked th{background:var(--mark)}
+tbody th.x{max-width:9rem}figure svg.n{width:100%;max-width:30rem}}
+@media screen and (max-width:26rem){.facts{grid-template-columns:1fr}}
 @page{size:A4;margin:16mm 15mm}
 @media print{:root{color-scheme:light;--ground:#fff;--raised:#fff;--ink:#000;--soft:#444;
 --hair:#ddd;--rule:#999;--accent:#1c5d99;--mark:#eef4fa;--c0:#1c5d99;--c1:#d9722a;--c2:#0b7a66;
@@ -112,7 +120,8 @@ main,footer{max-width:none;padding:0}h1{font-size:18pt}h2{font-size:13pt}
 figure .wide{display:block}figure .narrow{display:none}
 figure,tr,.facts,.short li{break-inside:avoid}h2,figcaption,caption{break-after:avoid}
 section{margin-bottom:1.6rem}.scroll{overflow:visible}
-table{font-size:8pt;width:100%}thead th{font-size:7.5pt}thead small{font-size:7pt}
-th,td{padding:.25rem .3rem}tbody th,td.t{min-width:0}thead{display:table-header-group}
-td.r{white-space:normal}}
+table{font-size:8pt;width:100%}thead th{font-size:7.5pt}thead small{font-weight:400;font-size:7pt}
+th,td{padding:.25rem .3rem}
+tbody th.x{min-width:4rem}td.t{min-width:0}thead{display:table-header-group}
+}
 """.strip()
