@@ -567,8 +567,22 @@ def test_the_front_has_what_no_other_file_beats(folder: Path) -> None:
     assert front == sorted(front, key=lambda quant: quant.size)
     assert largest is nearest
     report = reports.report(found)
-    assert "Tiny-Q8_0 is nearest to the base" in report.summary[0]
-    assert "Tiny-Q2_K is farthest" in report.summary[1]
+    assert "Q8_0 is nearest to the base" in report.summary[0]
+    assert "Q2_K is farthest" in report.summary[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["smol-135m-F16", "smol-135m-Q4_K_M"], ["F16", "Q4_K_M"]),
+        (["Tiny-F16", "tiny"], ["Tiny-F16", "tiny"]),
+        (["a/Tiny", "b/Tiny"], ["a/Tiny", "b/Tiny"]),
+        (["Tiny-F16"], ["Tiny-F16"]),
+        (["Q4_K_M", "Q4_K_S"], ["Q4_K_M", "Q4_K_S"]),
+    ],
+)
+def test_short_names_in_charts(names: list[str], told: list[str]) -> None:
+    assert list(reports.short(names).values()) == told
 
 
 def test_divergences_for_people() -> None:

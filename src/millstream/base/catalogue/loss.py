@@ -223,6 +223,8 @@ MESSAGES = {
     "head-fallbacks": Text("Fallbacks", "回退张量"),
     "head-kld": Text("KLD", "KL 散度"),
     "head-median": Text("median", "中位数"),
+    "head-90": Text("90 %", "90 %"),
+    "head-95": Text("95 %", "95 %"),
     "head-99": Text("99 %", "99 %"),
     "head-99.9": Text("99.9 %", "99.9 %"),
     "head-max": Text("max", "最大"),
@@ -245,8 +247,8 @@ MESSAGES = {
     "head-failure": Text("What is wrong", "问题"),
     "base": Text("{name} (base)", "{name}（基准）"),
     "about": Text(
-        "{tokens:,} tokens of {texts} count (chunks of {context}); {tasks} tasks; {threads} "
-        "threads, {seconds:.0f} s",
+        "{tokens:,} tokens of {texts} count (chunks of {context}); {tasks} tasks; threads: "
+        "{threads}; {seconds:.0f} s",
         "计入 {texts} 的 {tokens:,} 个 token（每块 {context}）；{tasks} 道任务；{threads} 线程，"
         "{seconds:.0f} 秒",
     ),
@@ -291,6 +293,10 @@ MESSAGES = {
     "section-texts": Text("By text", "按文本"),
     "section-app": Text("The app", "应用"),
     "section-definitions": Text("What the figures mean", "数值的含义"),
+    "caption-percentiles": Text(
+        "The divergence that so many of the tokens do not go beyond",
+        "相应比例的 token 的散度不超过该值",
+    ),
     "plot-front": Text("Size and divergence", "大小与散度"),
     "plot-percentiles": Text("Divergence by share of tokens", "各比例 token 的散度"),
     "bars-tasks": Text("Tasks done right", "任务正确率"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from millstream.base import say
 from millstream.lab.cases import AppRun
@@ -24,6 +25,9 @@ from millstream.lab.report.document import (
 )
 from millstream.lab.tasks import LANGUAGES
 
+Names = Mapping[str, str]
+"""What a model is called in tables and charts, by its whole name."""
+
 _LEAST = 1e-7  # nats: below it a divergence is rounding
 _CHANCE = 0.25
 
@@ -34,21 +38,27 @@ def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Rep
     facts: list[tuple[str, str]] = []
     summary: list[str] = []
     base = apps[0].model if apps else ""
+    known = [run.model for run in apps]
+    if loss is not None:
+        known = [loss.base.name, *(quant.name for quant in loss.quants)]
+    names = short(known)
     if loss is not None:
         base = loss.base.name
         facts += _facts(loss)
         measured = [quant for quant in loss.quants if quant.whole is not None]
         if measured:
-            summary += _summary(loss, measured)
-            sections.append(Section(say("loss.section-divergence"), tuple(_divergence(measured))))
+            summary += _summary(loss, measured, names)
+            sections.append(
+                Section(say("loss.section-divergence"), tuple(_divergence(measured, names)))
+            )
         if loss.base.whole is not None or loss.base.tasks:
-            sections.append(Section(say("loss.section-ability"), tuple(_ability(loss))))
+            sections.append(Section(say("loss.section-ability"), tuple(_ability(loss, names))))
         if len(loss.texts) > 1:
-            sections.append(Section(say("loss.section-texts"), (_by_text(loss),)))
+            sections.append(Section(say("loss.section-texts"), (_by_text(loss, names),)))
     if apps:
-        summary.append(_app_summary(apps))
+        summary.append(_app_summary(apps, names))
         title = f"{say('loss.section-app')}: {app}"
-        sections.append(Section(title, tuple(_app(apps))))
+        sections.append(Section(title, tuple(_app(apps, names))))
     if loss is not None and loss.notes:
         notes = tuple(note.text for note in loss.notes)
         sections.append(Section(say("loss.section-notes"), notes))
@@ -57,6 +67,17 @@ def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Rep
     sections.append(Section(say("loss.section-definitions"), tuple(meanings)))
     title = say("loss.report-title", base=base)
     return Report(title, tuple(summary), tuple(facts), tuple(sections))
+
+
+def short(names: Sequence[str]) -> Names:
+    """Names without what all of them begin with, as far as whole words go."""
+    words = [re.split(r"(?<=[- /])", name) for name in names]
+    common = 0
+    while len(names) > 1 and all(len(w) > common + 1 for w in words):
+        if len({w[common] for w in words}) > 1:
+            break
+        common += 1
+    return {name: "".join(w[common:]) for name, w in zip(names, words, strict=True)}
 
 
 def front(quants: Sequence[Quant]) -> list[Quant]:
@@ -115,7 +136,7 @@ def _facts(loss: Loss) -> Iterator[tuple[str, str]]:
         yield say("loss.fact-comparing"), share
 
 
-def _summary(loss: Loss, measured: Sequence[Quant]) -> Iterator[str]:
+def _summary(loss: Loss, measured: Sequence[Quant], names: Names) -> Iterator[str]:
     ordered = sorted(measured, key=_kld)
     ends = [("loss.summary-best", ordered[0])]
     if len(ordered) > 1:
@@ -124,47 +145,39 @@ def _summary(loss: Loss, measured: Sequence[Quant]) -> Iterator[str]:
         assert quant.whole is not None
         yield say(
             key,
-            name=quant.name,
+            name=names[quant.name],
             kld=nats(_kld(quant)),
             same=in_percent(quant.whole.same_top.value),
             share=in_percent(quant.size / loss.base.size, 0),
         )
     if len(ordered) > 2:
-        yield say("loss.summary-front", names=", ".join(quant.name for quant in front(ordered)))
+        yield say("loss.summary-front", names=", ".join(names[q.name] for q in front(ordered)))
 
 
-def _divergence(measured: Sequence[Quant]) -> Iterator[Block]:
-    columns = [
+def _divergence(measured: Sequence[Quant], names: Names) -> Iterator[Block]:
+    columns = (
         Column(say("loss.head-model")),
         Column(say("loss.head-size"), "bytes"),
         Column(say("loss.head-bits")),
         Column(say("loss.head-fallbacks")),
         Column(say("loss.head-kld"), "nats", strong=True),
         Column("±", "nats"),
-        Column(say("loss.head-median"), "nats"),
-        Column(say("loss.head-99"), "nats"),
-        Column(say("loss.head-99.9"), "nats"),
-        Column(say("loss.head-max"), "nats"),
         Column(say("loss.head-same"), "percent", strong=True),
         Column(say("loss.head-rms"), "percent", strong=True),
         Column(say("loss.head-delta"), "percent"),
-    ]
+    )
     rows = []
     for quant in measured:
         whole = quant.whole
         assert whole is not None
         rows.append(
             (
-                quant.name,
+                names[quant.name],
                 quant.size,
                 round(quant.bits, 2),
                 _fallbacks(quant),
                 whole.kld.value,
                 whole.kld.error,
-                whole.percentiles["50"],
-                whole.percentiles["99"],
-                whole.percentiles["99.9"],
-                whole.percentiles["100"],
                 whole.same_top.value,
                 whole.delta_rms.value,
                 whole.delta_mean.value,
@@ -172,18 +185,33 @@ def _divergence(measured: Sequence[Quant]) -> Iterator[Block]:
         )
     best = {id(quant) for quant in front(measured)}
     marked = tuple(i for i, quant in enumerate(measured) if id(quant) in best)
-    yield Table(tuple(columns), tuple(rows), marked=marked if len(measured) > 2 else ())
+    yield Table(columns, tuple(rows), marked=marked if len(measured) > 2 else ())
     shown = [quant for quant in measured if _kld(quant) >= _LEAST]
     if shown:
-        yield _size_and_divergence(shown)
-        yield _distribution(shown)
+        yield _size_and_divergence(shown, names)
+    yield _percentiles(measured, names)
+    if shown:
+        yield _distribution(shown, names)
 
 
-def _size_and_divergence(measured: Sequence[Quant]) -> Plot:
+def _percentiles(measured: Sequence[Quant], names: Names) -> Table:
+    known = [("50", "median"), ("90", "90"), ("95", "95"), ("99", "99"), ("99.9", "99.9")]
+    known.append(("100", "max"))
+    columns = [Column(say("loss.head-model"))]
+    columns += [Column(say(f"loss.head-{head}"), "nats") for _, head in known]
+    rows = []
+    for quant in measured:
+        assert quant.whole is not None
+        found = quant.whole.percentiles
+        rows.append((names[quant.name], *(found[percent] for percent, _ in known)))
+    return Table(tuple(columns), tuple(rows), caption=say("loss.caption-percentiles"))
+
+
+def _size_and_divergence(measured: Sequence[Quant], names: Names) -> Plot:
     points = []
     for quant in measured:
         assert quant.whole is not None
-        points.append(Point(quant.size, _kld(quant), quant.type, quant.whole.kld.error))
+        points.append(Point(quant.size, _kld(quant), names[quant.name], quant.whole.kld.error))
     line = tuple(Point(quant.size, _kld(quant)) for quant in front(measured))
     series = [Series(say("loss.series-models"), tuple(points), "points")]
     if len(line) > 1:
@@ -196,7 +224,7 @@ def _size_and_divergence(measured: Sequence[Quant]) -> Plot:
     )
 
 
-def _distribution(measured: Sequence[Quant]) -> Plot:
+def _distribution(measured: Sequence[Quant], names: Names) -> Plot:
     series = []
     for quant in measured:
         assert quant.whole is not None
@@ -204,7 +232,7 @@ def _distribution(measured: Sequence[Quant]) -> Plot:
             Point(float(percent) / 100, max(value, _LEAST))
             for percent, value in quant.whole.percentiles.items()
         )
-        series.append(Series(quant.name, points, "line"))
+        series.append(Series(names[quant.name], points, "line"))
     return Plot(
         say("loss.plot-percentiles"),
         Axis(say("loss.axis-tokens"), "percent"),
@@ -213,7 +241,7 @@ def _distribution(measured: Sequence[Quant]) -> Plot:
     )
 
 
-def _ability(loss: Loss) -> Iterator[Block]:
+def _ability(loss: Loss, names: Names) -> Iterator[Block]:
     columns = [Column(say("loss.head-model"))]
     known = [language for language in LANGUAGES if language in loss.base.tasks]
     if loss.base.whole is not None:
@@ -231,14 +259,18 @@ def _ability(loss: Loss) -> Iterator[Block]:
             Column(say("loss.head-agree"), "percent"),
         ]
     models: list[Original | Quant] = [loss.base, *loss.quants]
-    rows = tuple(_ability_row(model, known, texts=bool(loss.texts)) for model in models)
+    rows = tuple(_ability_row(model, known, names, texts=bool(loss.texts)) for model in models)
     yield Table(tuple(columns), rows, marked=(0,))
     if known:
         yield Bars(
             say("loss.bars-tasks"),
             (say("loss.part-right"),),
             tuple(
-                Bar(model.name, (model.tasks[""].share.value,), of_share(model.tasks[""].share))
+                Bar(
+                    names[model.name],
+                    (model.tasks[""].share.value,),
+                    of_share(model.tasks[""].share),
+                )
                 for model in models
             ),
             "percent",
@@ -249,8 +281,12 @@ def _ability(loss: Loss) -> Iterator[Block]:
         )
 
 
-def _ability_row(model: Original | Quant, known: Sequence[str], *, texts: bool) -> tuple[Cell, ...]:
-    name = say("loss.base", name=model.name) if isinstance(model, Original) else model.name
+def _ability_row(
+    model: Original | Quant, known: Sequence[str], names: Names, *, texts: bool
+) -> tuple[Cell, ...]:
+    name = names[model.name]
+    if isinstance(model, Original):
+        name = say("loss.base", name=name)
     row: list[Cell] = [name]
     if texts and model.whole is not None:
         row += [model.whole.perplexity.value, model.whole.perplexity.error]
@@ -266,7 +302,7 @@ def _ability_row(model: Original | Quant, known: Sequence[str], *, texts: bool) 
     return tuple(row)
 
 
-def _by_text(loss: Loss) -> Table:
+def _by_text(loss: Loss, names: Names) -> Table:
     columns = (
         Column(say("loss.head-text")),
         Column(say("loss.head-model")),
@@ -281,14 +317,14 @@ def _by_text(loss: Loss) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for text in loss.texts:
         base = loss.base.texts[text.name].perplexity
-        name = say("loss.base", name=loss.base.name)
+        name = say("loss.base", name=names[loss.base.name])
         rows.append((text.name, name, *([None] * 5), base.value, base.error))
         for quant in loss.quants:
             found = quant.texts[text.name]
             rows.append(
                 (
                     text.name,
-                    quant.name,
+                    names[quant.name],
                     found.kld.value,
                     found.kld.error,
                     found.percentiles["99"],
@@ -306,12 +342,12 @@ def _fallbacks(quant: Quant) -> str:
     return f"{count}/{quant.tensors}"
 
 
-def _app_summary(apps: Sequence[AppRun]) -> str:
-    others = ", ".join(f"{run.model} {in_percent(run.passed.value, 0)}" for run in apps[1:])
+def _app_summary(apps: Sequence[AppRun], names: Names) -> str:
+    others = ", ".join(f"{names[run.model]} {in_percent(run.passed.value, 0)}" for run in apps[1:])
     return say("loss.summary-app", base=in_percent(apps[0].passed.value, 0), others=others)
 
 
-def _app(apps: Sequence[AppRun]) -> Iterator[Block]:
+def _app(apps: Sequence[AppRun], names: Names) -> Iterator[Block]:
     columns = (
         Column(say("loss.head-model")),
         Column(say("loss.head-passed"), "percent", strong=True),
@@ -324,7 +360,7 @@ def _app(apps: Sequence[AppRun]) -> Iterator[Block]:
     )
     rows = tuple(
         (
-            say("loss.base", name=run.model) if i == 0 else run.model,
+            say("loss.base", name=names[run.model]) if i == 0 else names[run.model],
             run.passed.value,
             run.passed.error,
             run.similarity.value if run.similarity is not None else None,
@@ -337,7 +373,7 @@ def _app(apps: Sequence[AppRun]) -> Iterator[Block]:
     )
     yield Table(columns, rows, marked=(0,))
     failed: list[tuple[Cell, ...]] = [
-        (each.name or say("loss.case", line=each.line), run.model, each.failure)
+        (each.name or say("loss.case", line=each.line), names[run.model], each.failure)
         for run in apps
         for each in run.outcomes
         if not each.passed
