@@ -83,7 +83,55 @@ def test_a_pipe_fills_the_one_required_text(millstream: Run, hello: str, write: 
     write("ab.yml", [start("a", "b"), end(a="start.a")], edges("start>end"))
     two = millstream("run", "ab.yml", stdin="whose?")
     assert two.returncode == 2
-    assert "the input 'a' is missing" in two.stderr
+    assert "the inputs 'a', 'b' are missing" in two.stderr
+
+
+def test_what_nobody_gives_is_as_in_the_untouched_form(millstream: Run, write: Write) -> None:
+    variables = [
+        {"variable": "tone", "type": "select", "options": ["kind", "stern"], "default": "kind"},
+        {"variable": "count", "type": "number", "default": "3"},
+        {"variable": "note", "type": "text-input"},
+    ]
+    for variable in variables[:2]:
+        variable["required"] = True
+    form = node("start", "start", variables=variables)
+    names = {name: f"start.{name}" for name in ("tone", "count", "note")}
+    written = template("t", "{{ tone }} {{ count }} [{{ note }}]", **names)
+    write("form.yml", [form, written, end(out="t.output")], edges("start>t", "t>end"))
+    assert millstream("run", "form.yml").stdout == "kind 3 []\n"
+    assert millstream("run", "form.yml", "tone=stern").stdout == "stern 3 []\n"
+    nothing = millstream("run", "form.yml", "--input", "-", stdin='{"tone": null}')
+    assert nothing.stdout == "kind 3 []\n"
+
+
+def test_an_output_that_the_app_does_not_have_is_told_before_the_run(
+    millstream: Run, hello: str
+) -> None:
+    done = millstream("run", hello, "name=Ann", "--output", "nix")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: the run has no output 'nix'\n  → It has: text.\n"
+
+
+def test_an_output_whose_end_was_not_reached_costs_nothing_that_was(
+    millstream: Run, write: Write
+) -> None:
+    case = {"case_id": "yes", "logical_operator": "and", "conditions": [
+        {"variable_selector": ["start", "name"], "comparison_operator": "is", "value": "a"}
+    ]}  # fmt: skip
+    ways = [
+        {"source": "start", "target": "if"},
+        {"source": "if", "target": "one", "sourceHandle": "yes"},
+        {"source": "if", "target": "two", "sourceHandle": "false"},
+    ]
+    ends = [
+        node(name, "end", outputs=[{"variable": name, "value_selector": ["start", "name"]}])
+        for name in ("one", "two")
+    ]
+    write("two.yml", [start("name"), node("if", "if-else", cases=[case]), *ends], ways)
+    done = millstream("run", "two.yml", "name=b", "--output", "one", "--quiet")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "two: b" in done.stderr
+    assert "It has: two." in done.stderr
 
 
 def test_nothing_on_standard_input_is_a_missing_input(millstream: Run, hello: str) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.base import BadInput, Place, say
 from millstream.cli.terminal import Terminal, label
 from millstream.runtime import App
-from millstream.runtime.app import CHAT_MODES
+from millstream.runtime.app import CHAT_MODES, prefilled
 
 if TYPE_CHECKING:
     from millstream.nodes.start import InputVariable
@@ -105,11 +105,12 @@ class Given:
     # ------------------------------------------------------------------------ a pipe, or a person
 
     def missing(self) -> list[InputVariable]:
-        """Required variables that nobody has given."""
+        """Required variables that nobody has given and that have no default."""
+        filled = prefilled(self.known.values())
         return [
             variable
             for name, variable in self.known.items()
-            if variable.required and self.inputs.get(name) is None
+            if variable.required and self.inputs.get(name, filled.get(name)) is None
         ]
 
     @property

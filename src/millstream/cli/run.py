@@ -24,7 +24,7 @@ from millstream.cli import watch
 from millstream.cli.given import STDIN, Given
 from millstream.cli.here import limits, load, machine
 from millstream.cli.parser import Parser, binding_options
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import Terminal, clean, label
 from millstream.engine.events import encode
 from millstream.engine.limits import PROFILES
 from millstream.runtime import App, Result
@@ -65,6 +65,7 @@ def _run(args: Namespace, terminal: Terminal) -> int:
     app = load(args, terminal)
     app.limits = limits(args)
     app.sound()
+    _promised(app, args.output)
     given = Given(app, query=args.query)
     if args.input:
         given.json_file(args.input)
@@ -77,6 +78,13 @@ def _run(args: Namespace, terminal: Terminal) -> int:
         finally:
             runner.run(app.aclose())
     return _show(result, said, args, terminal)
+
+
+def _promised(app: App, wanted: str | None) -> None:
+    """That an app has an output is said before it runs. Raises BadInput."""
+    known = watch.outputs(app)
+    if wanted and wanted not in known:
+        raise BadInput("cli.no-output", name=wanted, known=", ".join(known) or "-")
 
 
 async def _prepare(app: App, args: Namespace, terminal: Terminal) -> None:
@@ -166,7 +174,8 @@ def _outputs(outputs: dict[str, Any], said: str, wanted: str | None, terminal: T
     """The outputs on standard output: the text alone if there is one, else each under its name.
     What has been streamed is not said twice."""
     if wanted:
-        if wanted not in outputs:
+        if wanted not in outputs:  # its end node was not reached
+            _remaining(outputs, terminal)
             known = ", ".join(outputs) or "-"
             raise BadInput("cli.no-output", name=wanted, known=known)
         outputs = {wanted: outputs[wanted]}
@@ -185,6 +194,12 @@ def _outputs(outputs: dict[str, Any], said: str, wanted: str | None, terminal: T
                 terminal.out()
             terminal.out(f"{terminal.paint_out(label(name), 'bold')}:", end="\n" if long else " ")
             terminal.write(text if text.endswith("\n") else text + "\n")
+
+
+def _remaining(outputs: dict[str, Any], terminal: Terminal) -> None:
+    """Outputs that nobody asked for, beside the error that says so: they were paid for."""
+    for name, value in outputs.items():
+        terminal.err(f"{terminal.paint(label(name), 'bold')}: {clean(_text(value))}")
 
 
 def _about_the_model(result: Result, terminal: Terminal) -> None:

@@ -345,6 +345,17 @@ def speakers(app: App) -> frozenset[str]:
     return frozenset(found)
 
 
+def outputs(app: App) -> list[str]:
+    """The names of the outputs that the ends of an app can give."""
+    names: list[str] = []
+    for step in app.plan.root.steps:
+        if isinstance(step.node, End):
+            names += [o.variable for o in step.node.data.outputs or ()]
+        elif isinstance(step.node, Answer):
+            names += ["answer", "files"]
+    return list(dict.fromkeys(names))
+
+
 def partial_text(terminal: Terminal, node: str, title: str, text: str) -> None:
     """What a node had said when it ended before its time."""
     terminal.err(terminal.paint(say("cli.partial", title=label(title) or label(node)), "dim"))

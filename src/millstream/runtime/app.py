@@ -11,7 +11,7 @@ everything that the app needs, and only then start the first node.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -206,11 +206,21 @@ class App:
         return await machine.prepare(self.plan, self.choice, self.dsl.file)
 
     def accept(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs as the start node takes them. Raises BadInput for an app that cannot run,
+        """The inputs as the start node takes them. What nobody gives is as in Dify's form that
+        nobody touched: its default, or an empty text. Raises BadInput for an app that cannot run,
         and for inputs that do not fit."""
         self.sound()
         accept = getattr(self.plan.start, "accept", None)
-        return accept(dict(given)) if accept else dict(given)
+        if accept is None:
+            return dict(given)
+        inputs = {**prefilled(self.variables), **{k: v for k, v in given.items() if v is not None}}
+        names = [v.variable for v in self.variables if v.required and v.variable not in inputs]
+        if len(names) > 1:
+            raise BadInput(
+                "runtime.inputs-missing", names=", ".join(map(repr, names)), name=names[0]
+            )
+        accepted: dict[str, Any] = accept(inputs)
+        return accepted
 
     def _masked(self, emit: Emit) -> Emit:
         """What takes the events of a run: `emit`, or what hides the app's secrets from it."""
@@ -316,6 +326,17 @@ class _Buffer:
         """Let the reader look at how the run has ended."""
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
+
+
+def prefilled(variables: Iterable[InputVariable]) -> dict[str, Any]:
+    """What stands in Dify's form before anybody has typed: defaults, and empty optional texts."""
+    filled: dict[str, Any] = {}
+    for variable in variables:
+        if variable.default not in (None, "", []):
+            filled[variable.variable] = variable.default
+        elif not variable.required and variable.type in ("text-input", "paragraph"):
+            filled[variable.variable] = ""
+    return filled
 
 
 def load(

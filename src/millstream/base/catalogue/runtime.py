@@ -20,6 +20,12 @@ MESSAGES = {
         "Add a start node and connect it.",
         "请添加开始节点并把它连接起来。",
     ),
+    "inputs-missing": Text(
+        "the inputs {names} are missing",
+        "缺少输入 {names}",
+        "Give each as {name}=… , {name}=@FILE, or all in a JSON file with --input.",
+        "请逐个用 {name}=…、{name}=@文件 提供，或用 --input 指定的 JSON 文件一并提供。",
+    ),
     "no-query": Text(
         "this is a chat app: it needs something to reply to",
         "这是一个对话应用：需要一句要回复的话",
