@@ -120,7 +120,7 @@ def test_an_app_on_each_model(
     assert "1.000" in row
     assert "2/2" in row
     assert "MB" in row
-    assert "again, never: is not 'Tokyo'" in done.stdout
+    assert "again, never: is not 'Tokyo' ← " in done.stdout
     assert "temperature 0, a fixed seed" in done.stderr
     assert "Tokyo" in (tmp_path / "app.html").read_text()
 

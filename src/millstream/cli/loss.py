@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 STDIN = "-"
+_FAILURES = 12  # cases whose failure is shown
 
 
 def arguments(parser: Parser) -> None:
@@ -366,7 +367,7 @@ def _tell(loss: Loss, terminal: Terminal) -> None:
 
 
 def _tell_app(apps: list[AppRun], app: str, args: Namespace, terminal: Terminal) -> None:
-    from millstream.lab.report.loss import of_share
+    from millstream.lab.report.loss import came, of_share
 
     names = ["model", "passed", "similarity", "identical", "seconds", "memory"]
     rows = [[say(f"loss.head-{name}") for name in names]]
@@ -385,12 +386,16 @@ def _tell_app(apps: list[AppRun], app: str, args: Namespace, terminal: Terminal)
         )
     title = say("loss.title-app", name=label(app), count=len(apps[0].outcomes))
     _table(title, rows, terminal)
-    for run in apps:
-        for each in run.outcomes:
-            if not each.passed:
-                where = label(each.name) or say("loss.case", line=each.line)
-                what = clean(each.failure.splitlines()[0] if each.failure else "")
-                terminal.out(terminal.paint_out(f"  ✗ {label(run.model)}, {where}: {what}", "dim"))
+    failed = [(run.model, each) for run in apps for each in run.outcomes if not each.passed]
+    for model, each in failed[:_FAILURES]:
+        where = label(each.name) or say("loss.case", line=each.line)
+        what = clean(each.failure.splitlines()[0] if each.failure else "")
+        if output := came(each):
+            what += f" ← {label(output)}"
+        terminal.out(terminal.paint_out(f"  ✗ {label(model)}, {where}: {what}", "dim"))
+    if len(failed) > _FAILURES:
+        more = say("loss.more-failures", count=len(failed) - _FAILURES)
+        terminal.out(terminal.paint_out(f"  {more}", "dim"))
     if not terminal.quiet:
         key = "loss.own-sampling" if args.own_sampling else "loss.fixed"
         terminal.err(terminal.paint(say(key), "dim"))

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from millstream.base import BadInput, MillstreamError, NotHere, say
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, say
 from millstream.lab import jobs, tasks, texts
 from millstream.lab.likelihood import (
     Accuracy,
@@ -43,6 +43,7 @@ from millstream.models.gguf import Header, Tensor
 CONTEXT = 512
 CHUNKS = 8
 BATCH = 128
+_MEMORY = ("embedded.killed-loading", "embedded.memory-refused")  # of a worker that is gone
 _FEW = 1000  # tokens below which a figure says little
 _TOKENIZER = (
     "tokenizer.ggml.model",
@@ -370,6 +371,8 @@ class _Work:
         try:
             result = await jobs.run(job, hear, files=files)
         except MillstreamError as error:
+            if error.code in _MEMORY:
+                raise Failed("loss.killed", model=at_work) from None
             if error.values.get("model") == job.model:  # the job doesn't know who was at work
                 error.values["model"] = at_work
             if error.code == "loss.short-text":

@@ -60,6 +60,13 @@ MESSAGES = {
         "Close other programs, or take a smaller --batch.",
         "请关闭其他程序，或减小 --batch。",
     ),
+    "killed": Text(
+        "the work on {model} was ended by the system: most likely memory ran out",
+        "系统终止了对 {model} 的处理：很可能是内存不足",
+        "Close other programs, take a smaller --batch, or --scratch DIR: then one model is in "
+        "memory at a time.",
+        "请关闭其他程序，减小 --batch，或使用 --scratch 文件夹：每次只加载一个模型。",
+    ),
     "not-here": Text(
         "{name} is not on this machine: only its description was read",
         "{name} 不在本机：目前只读取了它的描述",
@@ -244,6 +251,7 @@ MESSAGES = {
     "head-memory": Text("Peak memory", "内存峰值"),
     "head-text": Text("Text", "文本"),
     "head-case": Text("Case", "用例"),
+    "head-output": Text("What came", "实际输出"),
     "head-failure": Text("What is wrong", "问题"),
     "base": Text("{name} (base)", "{name}（基准）"),
     "about": Text(
@@ -259,6 +267,10 @@ MESSAGES = {
     "own-sampling": Text(
         "Runs use the app's own temperature and seed: part of the difference is chance.",
         "各次运行采用应用自己的温度和种子：部分差异来自随机性。",
+    ),
+    "more-failures": Text(
+        "… and {count} more; --json and --report have them all",
+        "……另有 {count} 个；--json 和 --report 中有全部",
     ),
     "case": Text("line {line}", "第 {line} 行"),
     # --------------------------------------------------------------------------------- the report

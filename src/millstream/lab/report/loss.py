@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from millstream.base import say
-from millstream.lab.cases import AppRun
+from millstream.lab.cases import AppRun, Outcome, as_text
 from millstream.lab.likelihood import Divergence, Estimate
 from millstream.lab.loss import Loss, Original, Quant
 from millstream.lab.report.document import (
@@ -30,6 +30,7 @@ Names = Mapping[str, str]
 
 _LEAST = 1e-7  # nats: below it a divergence is rounding
 _CHANCE = 0.25
+_SHOWN = 80  # characters of an output in a table
 
 
 def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Report:
@@ -118,6 +119,14 @@ def divergence(estimate: Estimate) -> str:
     return plus_minus(estimate, digits)
 
 
+def came(outcome: Outcome) -> str:
+    """What an output begins with, in one line; "" for none."""
+    if outcome.output is None:
+        return ""
+    text = " ".join(as_text(outcome.output).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
 def _kld(quant: Quant) -> float:
     assert quant.whole is not None
     return quant.whole.kld.value
@@ -199,7 +208,7 @@ def _percentiles(measured: Sequence[Quant], names: Names) -> Table:
     known.append(("100", "max"))
     columns = [Column(say("loss.head-model"))]
     columns += [Column(say(f"loss.head-{head}"), "nats") for _, head in known]
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for quant in measured:
         assert quant.whole is not None
         found = quant.whole.percentiles
@@ -373,11 +382,11 @@ def _app(apps: Sequence[AppRun], names: Names) -> Iterator[Block]:
     )
     yield Table(columns, rows, marked=(0,))
     failed: list[tuple[Cell, ...]] = [
-        (each.name or say("loss.case", line=each.line), names[run.model], each.failure)
+        (each.name or say("loss.case", line=each.line), names[run.model], each.failure, came(each))
         for run in apps
         for each in run.outcomes
         if not each.passed
     ]
     if failed:
-        heads = (say("loss.head-case"), say("loss.head-model"), say("loss.head-failure"))
+        heads = [say(f"loss.head-{name}") for name in ("case", "model", "failure", "output")]
         yield Table(tuple(map(Column, heads)), tuple(failed))
