@@ -16,6 +16,7 @@ import msgspec
 from canned import edges, end, node, start
 from cli.parts import Run, Write, llm, template
 from cli.person import COMMAND
+from millstream.cli.watch import path
 from millstream.runtime import Result
 
 
@@ -386,3 +387,23 @@ def test_partial_text_is_shown_where_nothing_was_streamed(
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "Polish had said:\n  partial text\n" in errors
+
+
+def test_a_run_that_fails_shows_what_models_had_said_and_the_error_last(
+    millstream: Run, write: Write, serve: Any
+) -> None:
+    serve(["dear ", "words"])
+    broken = template("t", "{{ 1 // 0 }}")
+    write("broken.yml", [start("name"), llm("llm"), broken, end(out="t.output")],
+          edges("start>llm", "llm>t", "t>end"))  # fmt: skip
+    done = millstream("run", "broken.yml", "name=x", "--model", "stub/m")
+    assert (done.returncode, done.stdout) == (1, "")
+    said, error = done.stderr.index("llm said:\n  dear words\n"), done.stderr.index("Error: ")
+    assert said < error
+
+
+def test_what_items_of_an_iteration_said_is_named_by_titles() -> None:
+    titles = {"17600": "Sections", "17601": "Write", "odd[": "x"}
+    assert path("17600[3]/17601", titles) == "Sections[3]/Write"
+    assert path("17600[3]/17600[1]/other", titles) == "Sections[3]/Sections[1]/other"
+    assert path("odd[/[]", titles) == "odd[/[]"

@@ -158,6 +158,8 @@ def _show(result: Result, said: str, args: Namespace, terminal: Terminal) -> int
         return code
     if args.form == JSON:
         terminal.write(encode(result).decode() + "\n")
+    elif not result.ok:
+        _remains(result, said, terminal)
     if result.error:
         watch.error_of(terminal, result.error)
     if args.form == JSON:
@@ -165,8 +167,6 @@ def _show(result: Result, said: str, args: Namespace, terminal: Terminal) -> int
     if result.ok:
         _outputs(result.outputs, said, args.output, terminal)
         _about_the_model(result, terminal)
-    else:
-        _remains(result, said, terminal)
     return code
 
 
@@ -216,11 +216,14 @@ def _about_the_model(result: Result, terminal: Terminal) -> None:
 
 
 def _remains(result: Result, said: str, terminal: Terminal) -> None:
-    """What a run that did not come to its end leaves: nodes' texts that nothing has shown yet."""
+    """What a run that did not come to its end leaves: the texts of models that nothing has shown
+    yet, those of nodes that had finished too."""
+    titles = {node.id: node.title for node in result.nodes}
     for node in result.nodes:
-        text = node.outputs.get("text") if node.status in ("stopped", "failed") else None
-        if isinstance(text, str) and text and text != said:
-            watch.partial_text(terminal, node.id, node.title, text)
+        text = node.outputs.get("text")
+        whole = node.status not in ("stopped", "failed")
+        if isinstance(text, str) and text and text != said and (node.usage or not whole):
+            watch.text_of(terminal, watch.path(node.name, titles), text, whole=whole)
 
 
 def _text(value: Any) -> str:

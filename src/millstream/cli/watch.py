@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -70,6 +70,7 @@ class Watch:
     def __init__(self, app: App, terminal: Terminal, *, stream: bool) -> None:
         self.terminal = terminal
         self.running: dict[str, _Running] = {}
+        self.titles: dict[str, str] = {}  # of nodes, by their ids
         self._said: list[str] = []
         self._speaks = speakers(app) if stream and terminal.out_is_tty else frozenset()
         self._speaking: str | None = None
@@ -91,6 +92,7 @@ class Watch:
                     node.reasoning += 1
             case NodeStarted():
                 title = label(event.title) or label(event.node)
+                self.titles[event.node] = title
                 self.running[event.name] = _Running(title, time.perf_counter())
             case NodeFinished():
                 self._finished(event)
@@ -186,7 +188,7 @@ class Watch:
         sign, color = _SIGNS[event.status]
         title = label(event.title) or label(event.node)
         if inside:
-            title = f"{label(event.name.rpartition('/')[0])}/{title}"
+            title = f"{path(event.name.rpartition('/')[0], self.titles)}/{title}"
         facts = [duration(event.elapsed)]
         if node is not None and node.total:
             facts.append(say("cli.items", count=node.total))
@@ -356,9 +358,19 @@ def outputs(app: App) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def partial_text(terminal: Terminal, node: str, title: str, text: str) -> None:
-    """What a node had said when it ended before its time."""
-    terminal.err(terminal.paint(say("cli.partial", title=label(title) or label(node)), "dim"))
+def path(name: str, titles: Mapping[str, str]) -> str:
+    """The name of an execution as people read it: titles in place of the ids."""
+    parts = []
+    for part in name.split("/"):
+        id, bracket, index = part.partition("[")
+        parts.append((label(titles.get(id, "")) or label(id)) + bracket + index)
+    return "/".join(parts)
+
+
+def text_of(terminal: Terminal, title: str, text: str, *, whole: bool) -> None:
+    """What a node of a run that did not come to its end has said. whole: that was all."""
+    key = "cli.finished" if whole else "cli.partial"
+    terminal.err(terminal.paint(say(key, title=title), "dim"))
     for line in clean(text).splitlines():
         terminal.err(f"  {line}")
 

@@ -315,6 +315,7 @@ MESSAGES = {
     "run-failed": Text("failed", "失败"),
     "run-stopped": Text("stopped", "已停止"),
     "partial": Text("{title} had said:", "{title} 已生成的内容："),
+    "finished": Text("{title} said:", "{title} 的结果："),
     "no-outputs": Text("the app has no outputs", "该应用没有输出"),
     "no-output": Text(
         "the run has no output {name!r}",
@@ -529,6 +530,71 @@ MESSAGES = {
     "models.none": Text(
         "this machine has no model yet; get one with `millstream models pull`",
         "本机还没有模型；用 `millstream models pull` 下载",
+    ),
+    # --------------------------------------------------------------------------------------- fit
+    "fit": Text(
+        "Say what a model takes, whether it fits here, and what to choose instead.",
+        "计算模型所需的内存、能否在本机运行，以及可替代的选择。",
+    ),
+    "fit.models": Text(
+        "A GGUF file, a folder or config.json, a model on the shelf, hf:ORG/REPO[:TYPE], ms:…, "
+        "ollama:NAME, or a size such as 7b. No weights are fetched.",
+        "GGUF 文件、文件夹或 config.json、本机模型、hf:组织/仓库[:类型]、ms:……、ollama:名称，"
+        "或 7b 这样的规模。不会下载权重。",
+    ),
+    "fit.for": Text(
+        "Plan a whole app: which model each node asks, memory, time.",
+        "为整个应用制定计划：各节点使用的模型、内存与时间。",
+    ),
+    "fit.input": Text("Inputs of the app, for a better plan.", "应用的输入，使计划更准确。"),
+    "fit.run": Text(
+        "Run the app, too, and score the plan against the run.", "同时运行应用，并与计划对比。"
+    ),
+    "fit.result": Text(
+        "Score the plan against the result of `run --json`.", "将计划与 run --json 的结果对比。"
+    ),
+    "fit.items": Text(
+        "Items that an iteration of the app goes through (1).", "应用中迭代的项数（1）。"
+    ),
+    "fit.context": Text("Tokens of context of one call (8192).", "每个并发的上下文 token 数（8192）。"),
+    "fit.slots": Text("Calls at once (1).", "并发调用数（1）。"),
+    "fit.batch": Text(
+        "Tokens of a prompt that are read at once (128).", "提示词每批处理的 token 数（128）。"
+    ),
+    "fit.keys": Text("Type of the cache's keys (F16).", "缓存中键的类型（F16）。"),
+    "fit.values": Text("Type of the cache's values (F16).", "缓存中值的类型（F16）。"),
+    "fit.no-flash": Text("Without flash attention.", "不使用 flash attention。"),
+    "fit.train": Text("What training takes, by this method.", "以该方法训练所需的内存。"),
+    "fit.train-precision": Text("Of the training (mixed).", "训练精度（mixed）。"),
+    "fit.optimizer": Text("Of the training (adamw).", "优化器（adamw）。"),
+    "fit.train-batch": Text("Sequences at once (1).", "每批序列数（1）。"),
+    "fit.sequence": Text("Tokens of a sequence (2048).", "每个序列的 token 数（2048）。"),
+    "fit.rank": Text("Rank of adapters (16).", "适配器的秩（16）。"),
+    "fit.checkpointing": Text(
+        "Compute activations again on the way back.", "反向传播时重新计算激活值。"
+    ),
+    "fit.measure": Text(
+        "Ask llama.cpp itself, without loading the weights, and set it beside.",
+        "同时向 llama.cpp 询问（不加载权重），并列显示。",
+    ),
+    "fit.no-speed": Text(
+        "No prediction of speed, so that the machine is not measured.", "不预测速度，因而不测量本机。"
+    ),
+    "fit.calibrate": Text("Measure the machine anew.", "重新测量本机。"),
+    "fit.all": Text("All types, contexts and slots.", "显示全部类型、上下文与并发数。"),
+    "fit.report": Text("Write a report as one HTML file.", "将报告写入单个 HTML 文件。"),
+    "fit.json": Text("Print the result as JSON.", "以 JSON 打印结果。"),
+    "fit.examples": Text(
+        "millstream fit 7b\n"
+        "millstream fit qwen3-8b --context 32768 --slots 2\n"
+        "millstream fit hf:Qwen/Qwen3-0.6B-GGUF:Q8_0 --report fit.html\n"
+        "millstream fit 7b --train qlora --sequence 4096 --checkpointing\n"
+        "millstream fit --for app.yml --local --run",
+        "millstream fit 7b\n"
+        "millstream fit qwen3-8b --context 32768 --slots 2\n"
+        "millstream fit hf:Qwen/Qwen3-0.6B-GGUF:Q8_0 --report fit.html\n"
+        "millstream fit 7b --train qlora --sequence 4096 --checkpointing\n"
+        "millstream fit --for app.yml --local --run",
     ),
     # ----------------------------------------------------------------------------------- quantize
     "quantize": Text(
