@@ -125,3 +125,21 @@ def test_the_corpus_in_one_go(millstream: Run) -> None:
     assert len(reports) == len(list(CORPUS.glob("*.yml")))
     assert all(report.get("error") for report in reports if report["verdict"] == "unreadable")
     assert "Traceback" not in done.stderr
+
+
+def test_many_files_are_a_line_each_that_tells_of_lines_and_warnings(
+    millstream: Run, write: Write, tmp_path: Path
+) -> None:
+    write("fine.yml", [start("name"), end(out="start.name")], edges("start>end"))
+    write("odd.yml", [start("name"), template("lost", "x"), end(out="start.nmae")],
+          edges("start>end"))  # fmt: skip
+    (tmp_path / "broken.yml").write_text("app:\n  name: {{ x }}\n")
+    done = millstream("check", ".")
+    assert done.returncode == 2
+    broken, fine, odd, total = done.stdout.splitlines()
+    assert broken.startswith("✗ broken.yml: cannot be read · ")
+    assert broken.endswith(" (line 2)")
+    assert fine == "✓ fine.yml: runs as it is"
+    assert odd == "✓ odd.yml: runs as it is · 2 warnings"
+    assert total == "3 files · ✓ 2 runs as it is · ✗ 1 cannot be read"
+    assert millstream("check", "odd.yml").stdout.endswith(" · 2 warnings\n")

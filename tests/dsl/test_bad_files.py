@@ -88,6 +88,14 @@ MESSAGES: dict[str, tuple[str | bytes, str]] = {
         "app.yml:4: this is not valid YAML: the bracket that opens in line 2 is not closed "
         "properly",
     ),
+    "a bracket and nothing more": (
+        "app:\n  tags: [\n",
+        "app.yml:2: this is not valid YAML: the file seems to be cut off here",
+    ),
+    "JSON cut off": (
+        b'{"app": {"mode": "workflow", "name": [',
+        "app.yml:1: this is not valid YAML: the file seems to be cut off here",
+    ),
     "a backslash in double quotes": (
         'app:\n  name: "C:\\path"\n',
         "app.yml:2: this is not valid YAML: an unknown escape after a backslash inside double "

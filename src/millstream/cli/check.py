@@ -111,7 +111,7 @@ def _show(report: Report, args: Namespace, terminal: Terminal, *, alone: bool) -
 
 
 def _one_line(report: Report, terminal: Terminal) -> str:
-    reason = label(next(_reasons(report), ""))
+    reason = label(next(_reasons(report), "")) or _warned(report)
     text = f"{_sign(report.verdict, terminal)} {label(report.file)}: {report.headline}"
     if reason:
         room = terminal.width - width(text) if terminal.out_is_tty else 200
@@ -122,16 +122,29 @@ def _one_line(report: Report, terminal: Terminal) -> str:
 def _reasons(report: Report) -> Iterator[str]:
     """Why a file does not run as it is, the first reason first."""
     if report.error:
-        yield report.error["message"]
+        yield _with_line(report.error)
     for problem in report.problems:
         if problem["severity"] == "error":
-            yield problem["message"]
+            yield _with_line(problem)
     for node in report.nodes:
         if node.verdict == report.verdict != "as-is":
-            yield from (p["message"] for p in node.problems if p["severity"] == "error")
+            yield from (_with_line(p) for p in node.problems if p["severity"] == "error")
             for found in node.findings:
                 if found.verdict == report.verdict:
                     yield f"{named(found.wanted)} → {found.used}" if found.used else found.why
+
+
+def _with_line(problem: dict[str, Any]) -> str:
+    line = (problem.get("place") or {}).get("line")
+    return problem["message"] + (f" ({say('base.line', line=line)})" if line else "")
+
+
+def _warned(report: Report) -> str:
+    """How many things look wrong in a file; "" for none."""
+    problems = [*report.problems, *(p for node in report.nodes for p in node.problems)]
+    count = sum(problem["severity"] == "warning" for problem in problems)
+    key = "cli.check.warning" if count == 1 else "cli.check.warnings"
+    return say(key, count=count) if count else ""
 
 
 def _lines(report: Report, terminal: Terminal) -> Iterator[str]:
@@ -205,7 +218,7 @@ def _verdict(report: Report, terminal: Terminal) -> str:
         if counts[verdict]
     ]
     headline = terminal.paint_out(report.headline, SIGNS[report.verdict][1], "bold")
-    return " · ".join([headline, *parts])
+    return " · ".join(filter(None, [headline, *parts, _warned(report)]))
 
 
 def _summary(reports: Sequence[Report], terminal: Terminal) -> str:

@@ -60,6 +60,9 @@ def explain(error: Exception, text: str) -> BadInput:
     if "escape" in problem:
         return _at(line, "yaml-escape")
     if "flow" in context:
+        if not here[column:].strip() and not "".join(lines[line + 1 :]).strip():
+            # The end of the file, where the parser does not always know what was opened.
+            return _at(text.rstrip().count("\n"), "yaml-cut-off")
         return _at(line, "yaml-bracket", opened=opened.line + 1)
     if here[:column].strip():
         return _at(line, "yaml-goes-on")

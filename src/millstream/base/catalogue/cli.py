@@ -355,6 +355,8 @@ MESSAGES = {
     "check.needs-you": Text("needs you", "需要您处理"),
     "check.unreadable": Text("unreadable", "无法读取"),
     "check.unreached": Text("never reached", "不会被执行到"),
+    "check.warning": Text("{count} warning", "{count} 条警告"),
+    "check.warnings": Text("{count} warnings", "{count} 条警告"),
     "check.files-checked": Text("{count} files", "{count} 个文件"),
     "no-app-files": Text(
         "there is no app file in {folder!r}",
@@ -636,6 +638,7 @@ MESSAGES = {
     "quantize.dry-run": Text(
         "Say how large the files would be, and write nothing.", "只计算文件大小，不写入。"
     ),
+    "quantize.report": Text("Write a report as an HTML file.", "生成 HTML 报告文件。"),
     "quantize.json": Text("Print the result as JSON.", "以 JSON 打印结果。"),
     "quantize.examples": Text(
         "millstream quantize Qwen3-0.6B-BF16.gguf -t Q4_K_M,Q8_0\n"
