@@ -24,8 +24,11 @@ from lab.models import F32, llama, split
 from millstream.base import BadInput, Failed, MillstreamError, NotHere
 from millstream.home import Home
 from millstream.lab import jobs, quantizer
+from millstream.lab.convert import command, converted
 from millstream.lab.mixes import DEFAULTS, NEED_IMATRIX
 from millstream.lab.quantize import Made, Progress, Quantizer, Source, base_name, types_of
+from millstream.lab.report import html
+from millstream.lab.report.quantize import report
 from millstream.lab.rewrite import FILE_TYPES
 from millstream.models import gguf
 from models.gguf_files import gguf_bytes, tiny
@@ -439,3 +442,148 @@ def test_the_manifest_is_one_of_the_shelf(tmp_path: Path, source: Path) -> None:
     made = msgspec.json.decode((home.shelf.path / "Tiny-Q8_0.json").read_bytes(), type=Made)
     assert made.quantizer.startswith("xllamacpp ")
     assert made.size == home.shelf.get("Tiny-Q8_0").size
+
+
+# ------------------------------------------------------------------------------------- safetensors
+
+# A converter as a person may have one: the same options, a GGUF file that is there already.
+CONVERTER = """
+import shutil, sys, time
+folder, _, kind, _, target = sys.argv[1:]
+print("INFO: loading", folder)
+{does}
+"""
+
+
+def folder_of_safetensors(place: Path) -> Path:
+    folder = place / "Tiny"
+    folder.mkdir()
+    (folder / "config.json").write_text(
+        json.dumps({
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+            "intermediate_size": 64, "vocab_size": 32, "max_position_embeddings": 64,
+        })
+    )  # fmt: skip
+    head = json.dumps(
+        {"model.norm.weight": {"dtype": "F16", "shape": [64], "data_offsets": [0, 128]}}
+    ).encode()
+    data = struct.pack("<Q", len(head)) + head + bytes(128)
+    (folder / "model.safetensors").write_bytes(data)
+    return folder
+
+
+def converter(place: Path, does: str) -> str:
+    (place / "convert.py").write_text(CONVERTER.format(does=does))
+    return str(place / "convert.py")
+
+
+def test_a_folder_is_converted_and_the_passing_file_goes(tmp_path: Path, source: Path) -> None:
+    folder = folder_of_safetensors(tmp_path)
+    does = f"shutil.copyfile({str(source)!r}, target); time.sleep(0.5)"
+    told: list[tuple[int, int]] = []
+
+    async def work() -> list[Any]:
+        program = converter(tmp_path, does)
+        async with converted(folder, tmp_path / "out", program, lambda *n: told.append(n)) as file:
+            assert file.name == "Tiny.gguf"
+            return await Quantizer(Source(file), tmp_path / "out").run(["Q8_0"])
+
+    (made,) = asyncio.run(work())
+    assert made.name == "Tiny-Q8_0"
+    assert told
+    assert {total for _, total in told} == {(folder / "model.safetensors").stat().st_size}
+    names = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert names == ["Tiny-Q8_0.gguf", "Tiny-Q8_0.gguf.json"]
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("raise SystemExit('Model Foo is not supported')", "Model Foo is not supported"),
+        ("print('all is well')", "all is well"),
+        ("import os; os.kill(os.getpid(), 9)", "loading"),
+    ],
+)
+def test_a_converter_that_fails_says_why(tmp_path: Path, does: str, words: str) -> None:
+    async def work() -> None:
+        program = converter(tmp_path, does)
+        async with converted(folder_of_safetensors(tmp_path), tmp_path / "out", program):
+            pass
+
+    with pytest.raises(Failed) as caught:
+        asyncio.run(work())
+    assert words in caught.value.message
+    assert "Tiny" in caught.value.message
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_a_converter_its_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    if command():
+        pytest.skip("a converter is installed in this environment")
+
+    async def work() -> None:
+        async with converted(folder_of_safetensors(tmp_path), tmp_path / "out"):
+            pass
+
+    with pytest.raises(NotHere) as caught:
+        asyncio.run(work())
+    assert "millstream[convert]" in caught.value.next_step
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_needs_room_and_sweeps_after_the_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of_safetensors(tmp_path)
+    left, mine = tmp_path / "out" / ".converting-4194305-x", tmp_path / "out" / ".converting-1-x"
+    for each in (left, mine):
+        each.mkdir(parents=True)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
+
+    async def work() -> None:
+        async with converted(folder, tmp_path / "out", converter(tmp_path, "")):
+            pass
+
+    with pytest.raises(NotHere, match="1,000 are free"):
+        asyncio.run(work())
+    assert not left.exists()  # no process has that number
+    assert mine.exists()
+
+
+@pytest.mark.slow
+def test_the_packages_own_converter(tmp_path: Path) -> None:
+    """Where the extra `convert` is installed: it refuses what is no model in its own words."""
+    if not command():
+        pytest.skip("the extra `convert` is not installed")
+
+    async def work() -> None:
+        async with converted(folder_of_safetensors(tmp_path), tmp_path / "out"):
+            pass
+
+    with pytest.raises(Failed) as caught:
+        asyncio.run(work())
+    assert caught.value.code == "quantize.converter-failed"
+
+
+# ------------------------------------------------------------------------------------- the report
+
+
+def test_a_report_of_what_was_made(tmp_path: Path) -> None:
+    source = tmp_path / "odd-F32.gguf"
+    tensors = [
+        ("blk.0.attn_q.weight", (96, 2), F32, 0),
+        ("blk.0.attn_k.weight", (256, 1), F32, 768),
+    ]
+    source.write_bytes(gguf_bytes({"general.architecture": (8, "llama")}, tensors, data=1792))
+    made = quantize(source, tmp_path, "Q8_0", "Q4_K_M")
+    text = html.render(report(made, Source(source)))
+    assert made[1].sha256 in text
+    assert f"{len(made[1].fallbacks)}/{sum(made[1].types.values())}" in text
+    assert "next larger type" in text
+    plans = Quantizer(Source(source), tmp_path).plans(["Q8_0"])
+    assert "sha" not in html.render(report(plans, Source(source))).lower().split("<body>")[1]

@@ -33,6 +33,7 @@ def arguments(parser: Parser) -> None:
     parser.arg("--converter", metavar="PATH", default="", help="converter")
     parser.arg("--force", action="store_true", help="force")
     parser.arg("--dry-run", action="store_true", help="dry-run")
+    parser.arg("--report", metavar="FILE", type=Path, help="report")
     parser.arg("--json", action="store_true", help="json")
 
 
@@ -42,8 +43,12 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 async def _run(args: Namespace, terminal: Terminal) -> int:
     from millstream.lab.quantize import Quantizer, Source, types_of
+    from millstream.lab.report import html
+    from millstream.lab.report.quantize import report
 
     types = types_of(args.types)
+    if args.report:
+        html.check(args.report)
     here = machine(args, terminal)
     try:
         async with _source(args, here, terminal) as (path, name):
@@ -58,11 +63,16 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
                 made_from=args.source,
             )
             if args.dry_run:
-                _tell_plans(quantizer.plans(types), source, args, terminal)
+                plans = quantizer.plans(types)
+                _tell_plans(plans, source, args, terminal)
+                if args.report:
+                    html.write(report(plans, source), args.report)
                 return 0
             with _Line(terminal, source.name) as line:
                 made = await quantizer.run(types, line.show)
             _tell(made, source, args, terminal)
+            if args.report:
+                html.write(report(made, source), args.report)
     finally:
         await here.close()
     return 0
@@ -82,10 +92,13 @@ async def _source(
         yield found.path, ""
     elif folder is not None:
         aside = args.output if args.output and args.output.suffix != ".gguf" else None
-        if not terminal.quiet:
+        if not terminal.quiet and not terminal.err_is_tty:
             terminal.err(say("quantize.converting", name=label(found.name)))
-        async with converted(folder, aside or here.home.shelf.path, args.converter) as path:
-            yield path, folder.name
+        place = aside or here.home.shelf.path
+        with _Line(terminal, found.name) as line:
+            async with converted(folder, place, args.converter, line.convert) as path:
+                terminal.status("")
+                yield path, folder.name
     else:
         raise NotHere("quantize.not-here", name=found.name)
 
@@ -105,13 +118,18 @@ class _Line:
         self._shown = 0.0
 
     def show(self, progress: Progress) -> None:
+        name = label(f"{self.name}-{progress.type}")
+        self._draw(say(f"quantize.{progress.step}", name=name), progress.done, progress.total)
+
+    def convert(self, done: int, total: int) -> None:
+        self._draw(say("quantize.converting", name=label(self.name)), done, total)
+
+    def _draw(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if self.terminal.quiet or not self.terminal.err_is_tty or now - self._shown < 0.1:
             return
         self._shown = now
-        what = say(f"quantize.{progress.step}", name=label(f"{self.name}-{progress.type}"))
-        percent = 100 * progress.done // max(1, progress.total)
-        self.terminal.status(f"{what} {percent} %")
+        self.terminal.status(f"{what} {min(100, 100 * done // max(1, total))} %")
 
     def __enter__(self) -> _Line:
         return self

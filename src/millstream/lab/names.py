@@ -100,7 +100,8 @@ async def find(word: str, home: Home, http: Http) -> Model:
 def _here(word: str) -> Model | None:
     path = Path(word).expanduser()
     if not path.exists():
-        if path.suffix.lower() in (".gguf", ".safetensors", ".json") and ":" not in word:
+        file = path.suffix.lower() in (".gguf", ".safetensors", ".json") and ":" not in word
+        if file or word.startswith(("/", "~", "./", "../")):
             raise BadInput("gguf.missing", file=word)
         return None
     if path.is_dir():

@@ -215,7 +215,10 @@ class Quantizer:
         disk, no library), Failed. What is finished by then stays; what is half done is removed.
         """
         plans = self.plans(types)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_write(self._folder, error.strerror or str(error)) from None
         for plan in plans:
             self._part(plan).unlink(missing_ok=True)  # of a run that was killed
         kept: dict[str, str] = {}
@@ -268,10 +271,13 @@ class Quantizer:
         file = self._file(plan)
         return file.with_name(f"{file.stem if self.shelf is not None else file.name}.json")
 
+    def _cannot_write(self, file: Path, reason: str) -> Failed:
+        return Failed("quantize.cannot-write", file=str(file), reason=reason)
+
     def _room(self, plans: Sequence[Plan]) -> None:
-        needed = sum(plan.size for plan in plans)
+        needed = sum(plan.size for plan in plans) + _ROOM
         free = shutil.disk_usage(self._folder).free
-        if plans and needed + _ROOM > free:
+        if plans and needed > free:
             raise NotHere("quantize.no-disk", folder=str(self._folder), needed=needed, free=free)
 
     # ---------------------------------------------------------------------------------- one file
@@ -320,12 +326,17 @@ class Quantizer:
             pure=self.pure,
         )
         try:
-            result = await jobs.run(
-                job,
-                lambda step: listen(
-                    Progress(plan.ftype, "quantizing", step["done"], step["total"])
-                ),
-            )
+            try:
+                result = await jobs.run(
+                    job,
+                    lambda step: listen(
+                        Progress(plan.ftype, "quantizing", step["done"], step["total"])
+                    ),
+                )
+            except Failed as error:
+                if error.code == "quantize.cannot-write":  # by the name that a person knows
+                    error.values["file"] = str(self._file(plan))
+                raise
             made = self._made(plan, result["sha256"])
             file = self._file(plan)
             try:
@@ -337,8 +348,7 @@ class Quantizer:
                     os.replace(part, file)
                     self._manifest(plan).write_bytes(msgspec.json.encode(made) + b"\n")
             except OSError as error:
-                reason = error.strerror or str(error)
-                raise Failed("quantize.cannot-write", file=str(file), reason=reason) from None
+                raise self._cannot_write(file, error.strerror or str(error)) from None
             return made.sha256
         finally:
             part.unlink(missing_ok=True)

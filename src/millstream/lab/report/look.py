@@ -64,7 +64,7 @@ tbody tr:last-child>*{border-bottom-color:var(--rule)}
 th:first-child,td:first-child{padding-left:0}
 th:last-child,td:last-child{padding-right:0}
 .r{text-align:right}td.r{white-space:nowrap}
-td.t{min-width:7rem}
+td.t{min-width:7rem;overflow-wrap:anywhere}
 tbody th{max-width:22rem;overflow-wrap:anywhere}
 tbody th.x{min-width:7rem}tbody th:not(.x){white-space:nowrap}
 .strong{font-weight:650;color:var(--ink)}
