@@ -36,10 +36,53 @@ def test_export_is_equal_data_and_comes_to_rest(
     assert millstream("export", "-", stdin=done.stdout).stdout == done.stdout
 
 
-def test_export_into_a_folder_that_is_not_there(millstream: Run, hello: str) -> None:
-    done = millstream("export", hello, "-o", "no/such/folder.yml")
+@pytest.mark.parametrize("command", ["export", "show"])
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [("no/such/folder.yml", "No such file or directory"), (".", "Is a directory")],
+)
+def test_a_place_that_cannot_be_written(
+    millstream: Run, hello: str, command: str, out: str, reason: str
+) -> None:
+    done = millstream(command, hello, "-o", out)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: the file {out!r} cannot be written: {reason}\n"
+        "  → Check the folder, its permissions and the space on the disk.\n"
+    )
+
+
+def test_a_pipe_or_a_device_is_written_to_and_not_replaced(
+    millstream: Run, hello: str, tmp_path: Path
+) -> None:
+    text = millstream("export", hello).stdout
+    assert millstream("export", hello, "-o", "-").stdout == text
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert millstream("export", hello, "-o", "pipe").returncode == 0
+        assert os.read(reader, 65536).decode() == text
+        assert (tmp_path / "pipe").is_fifo()
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [("run", "name=x"), ("check",), ("export",), ("show",)])
+def test_a_full_disk_behind_standard_output(
+    env: dict[str, str], hello: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    command, *rest = words
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "millstream", command, hello, *rest, "--quiet"],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=env, cwd=tmp_path,
+        )  # fmt: skip
     assert done.returncode == 1
-    assert "folder.yml" in done.stderr
+    assert done.stderr == (
+        "Error: there is no space left on the disk: standard output\n"
+        "  → Free some space, or write to another disk, and run again.\n"
+    )
 
 
 # ------------------------------------------------------------------------------------------- inputs

@@ -136,7 +136,8 @@ def _reasons(report: Report) -> Iterator[str]:
 
 def _with_line(problem: dict[str, Any]) -> str:
     line = (problem.get("place") or {}).get("line")
-    return problem["message"] + (f" ({say('base.line', line=line)})" if line else "")
+    where = f" ({say('base.line', line=line)})" if line else ""
+    return f"{problem['message']}{where}"
 
 
 def _warned(report: Report) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from millstream.cli.here import read
+from millstream.cli.here import read, save
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import Terminal
 
@@ -17,11 +17,10 @@ def arguments(parser: Parser) -> None:
 
 def run(args: Namespace, terminal: Terminal) -> int:
     from millstream import dsl
-    from millstream.home import files
 
     text = dsl.write(read(args.file, terminal))
     if args.output is None:
         terminal.write(text)
     else:
-        files.write(args.output, text.encode())
+        save(args.output, text)
     return 0

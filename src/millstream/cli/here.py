@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millstream import dsl
-from millstream.base import say
+from millstream.base import BadInput, Failed, say
 from millstream.cli.given import STDIN
 from millstream.cli.terminal import Terminal, clean, label
 from millstream.engine import Limits
@@ -40,6 +43,30 @@ def read(file: str, terminal: Terminal) -> dsl.App:
 def load(args: Namespace, terminal: Terminal) -> App:
     """The app of FILE, with what the options say stands in for what it names."""
     return App(read(args.file, terminal), choice=choice(args), home=args.home)
+
+
+def save(path: Path, text: str) -> None:
+    """Write a result where a person wants it; "-" is standard output. A device or a pipe of that
+    name is written to, anything else is replaced whole. Raises BadInput."""
+    from millstream.home import files
+
+    try:
+        if str(path) == STDIN:
+            sys.stdout.write(text)
+        elif path.exists() and not path.is_file() and not path.is_dir():
+            path.write_text(text, encoding="utf-8")
+        elif path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        else:
+            files.write(path, text.encode())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadInput("cli.cannot-write", path=str(path), reason=reason) from None
+    except Failed as error:
+        reason = str(error.values.get("reason", ""))
+        raise BadInput("cli.cannot-write", path=str(path), reason=reason) from None
 
 
 Progress = Callable[[int, int], None]

@@ -6,10 +6,12 @@ and as an exit code. No traceback reaches a person who did not ask for it (MILLS
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 
 from millstream.base import BadInput, Failed, MillstreamError, redact, say, set_language
 from millstream.cli.parser import Parser, build, command, unknown_option
@@ -36,8 +38,7 @@ def main(argv: Sequence[str]) -> int:
         terminal.err(f"\n{say('cli.interrupted')}")
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still in the buffer goes nowhere, so that closing does not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return READER_GONE
     except MillstreamError as error:
         _debug()
@@ -45,6 +46,10 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_code
     except Exception as fault:
         _debug()
+        if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+            terminal.error(Failed("cli.disk-full", where=fault.filename or say("cli.stdout")))
+            _forget_output()
+            return Failed.exit_code
         problem = redact(f"{type(fault).__name__}: {fault}")
         terminal.error(Failed("base.unexpected", problem=problem))
         return Failed.exit_code
@@ -100,6 +105,12 @@ def _wanted_color(argv: Sequence[str]) -> bool | None:
     if "--no-color" in argv:
         return False
     return True if "--color" in argv else None
+
+
+def _forget_output() -> None:
+    """What is still in the buffer goes nowhere, so that closing does not fail again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _debug() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from millstream.base import say
 from millstream.checks import Report
-from millstream.cli.here import load, machine
+from millstream.cli.here import load, machine, save
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, label
 from millstream.runtime import App
@@ -37,9 +37,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     else:
         text = _lines(app, report, terminal, plain=args.output is not None)
     if args.output is not None:
-        from millstream.home import files
-
-        files.write(args.output, text.encode())
+        save(args.output, text)
     else:
         sys.stdout.write(text)
     return 0

@@ -170,6 +170,19 @@ MESSAGES = {
         "Check the path and its permissions.",
         "请检查路径及其权限。",
     ),
+    "cannot-write": Text(
+        "the file {path!r} cannot be written: {reason}",
+        "无法写入文件 {path!r}：{reason}",
+        "Check the folder, its permissions and the space on the disk.",
+        "请检查文件夹、其权限和磁盘空间。",
+    ),
+    "disk-full": Text(
+        "there is no space left on the disk: {where}",
+        "磁盘空间不足：{where}",
+        "Free some space, or write to another disk, and run again.",
+        "请腾出空间或换一个磁盘，然后重新运行。",
+    ),
+    "stdout": Text("standard output", "标准输出"),
     "not-utf-8": Text(
         "this is not UTF-8 text (byte {offset})",
         "内容不是 UTF-8 文本（第 {offset} 字节）",
@@ -440,6 +453,25 @@ MESSAGES = {
     ),
     "models-show": Text("Say what is known of a model.", "显示模型的详细信息。"),
     "models-show.json": Text("Print it as JSON.", "以 JSON 打印。"),
+    "models-recommend": Text(
+        "Say which models to take on this machine, and why.", "推荐适合本机的模型并说明理由。"
+    ),
+    "models-recommend.for": Text(
+        "For this app: the length of its calls, the language of its prompts.",
+        "针对该应用：调用长度、提示词语言。",
+    ),
+    "models-recommend.no-speed": Text(
+        "No prediction of speed, so that the machine is not measured.",
+        "不预测速度，也不测量本机。",
+    ),
+    "models-recommend.report": Text(
+        "Write a report as one HTML file.", "将报告写入单个 HTML 文件。"
+    ),
+    "models-recommend.json": Text("Print it as JSON.", "以 JSON 打印。"),
+    "models-recommend.examples": Text(
+        "millstream models recommend\nmillstream models recommend --for app.yml",
+        "millstream models recommend\nmillstream models recommend --for app.yml",
+    ),
     "models-rm": Text("Delete a model that is kept here.", "删除本机保存的模型。"),
     "models-rm.yes": Text("Do not ask.", "不再询问。"),
     "models-chat": Text("Talk with a model, to try it.", "与模型对话，试用效果。"),
@@ -558,7 +590,7 @@ MESSAGES = {
     "fit.items": Text(
         "Items that an iteration of the app goes through (1).", "应用中迭代的项数（1）。"
     ),
-    "fit.context": Text("Tokens of context of one call (8192).", "每个并发的上下文 token 数（8192）。"),
+    "fit.context": Text("Tokens of context of one call (8192).", "每个并发的上下文长度（8192）。"),
     "fit.slots": Text("Calls at once (1).", "并发调用数（1）。"),
     "fit.batch": Text(
         "Tokens of a prompt that are read at once (128).", "提示词每批处理的 token 数（128）。"
@@ -580,7 +612,7 @@ MESSAGES = {
         "同时向 llama.cpp 询问（不加载权重），并列显示。",
     ),
     "fit.no-speed": Text(
-        "No prediction of speed, so that the machine is not measured.", "不预测速度，因而不测量本机。"
+        "No prediction of speed, so that the machine is not measured.", "不预测速度，也不测量本机。"
     ),
     "fit.calibrate": Text("Measure the machine anew.", "重新测量本机。"),
     "fit.all": Text("All types, contexts and slots.", "显示全部类型、上下文与并发数。"),
