@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,7 +37,15 @@ class Model(msgspec.Struct, omit_defaults=True):
 
 def arguments(parser: Parser) -> None:
     parser.commands(
-        {"list": _list, "pull": _pull, "show": _show, "rm": _rm, "chat": _chat}, "action"
+        {
+            "list": _list,
+            "pull": _pull,
+            "show": _show,
+            "rm": _rm,
+            "chat": _chat,
+            "recommend": _recommend,
+        },
+        "action",
     )
 
 
@@ -68,11 +77,22 @@ def _chat(parser: Parser) -> None:
     parser.set_defaults(more="text")
 
 
+def _recommend(parser: Parser) -> None:
+    parser.arg("--for", dest="file", metavar="APP.yml", help="for")
+    parser.arg("--no-speed", action="store_true", help="no-speed")
+    parser.arg("--report", metavar="FILE", type=Path, help="report")
+    parser.arg("--json", action="store_true", help="json")
+
+
 def run(args: Namespace, terminal: Terminal) -> int:
     if args.action == "chat":
         from millstream.cli.chat import chat
 
         return chat(args, terminal)
+    if args.action == "recommend":
+        from millstream.cli.recommend import recommend
+
+        return asyncio.run(recommend(args, terminal))
     commands = {"pull": _fetch, "show": _describe, "rm": _remove}
     return asyncio.run(_with_machine(commands.get(args.action, _overview), args, terminal))
 

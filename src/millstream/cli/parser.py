@@ -28,6 +28,7 @@ COMMANDS = (
     "show",
     "export",
     "models",
+    "fit",
     "quantize",
     "loss",
     "bench",

@@ -68,7 +68,7 @@ class Part(msgspec.Struct, frozen=True):
 
 class Layers(msgspec.Struct, frozen=True):
     """Neighbouring layers that keep the same. first, last: numbers; kind: what they keep. keys,
-    values, states: bytes of all of them together."""
+    values, states: bytes of all of them together. heads, kv_heads: of one of them."""
 
     first: int
     last: int
@@ -77,6 +77,8 @@ class Layers(msgspec.Struct, frozen=True):
     keys: int
     values: int
     states: int
+    heads: int = 0
+    kv_heads: int = 0
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -293,7 +295,18 @@ def layers(sizes: Shape, use: Use) -> Iterator[Layers]:
             kind = "latent"
         else:
             kind = "window" if layer.window else "attention"
-        yield Layers(numbers[0], numbers[-1], kind, layer.window, keys, values, states)
+        kv_heads = layer.keys // sizes.key if sizes.key else 0
+        yield Layers(
+            numbers[0],
+            numbers[-1],
+            kind,
+            layer.window,
+            keys,
+            values,
+            states,
+            layer.heads,
+            kv_heads,
+        )
 
 
 def grid(model: Model, sizes: Shape, use: Use, machine: Machine) -> Iterator[Cell]:
@@ -447,7 +460,9 @@ def _reserve(gpu: Gpu) -> int:
 
 def _notes(model: Model, sizes: Shape, own: Precision) -> Iterator[Advice]:
     """What a reader should know of these figures."""
-    if model.kind == "typical":
+    if model.kind == "typical" and model.stands_for == model.name:
+        yield Advice("lab.note-known", {"name": model.name})
+    elif model.kind == "typical":
         yield Advice("lab.note-typical", {"asked": model.name, "name": model.stands_for})
     elif model.kind == "config":
         yield Advice("lab.note-config")

@@ -24,10 +24,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from millstream.base import BadInput, Failed, NotHere
+from millstream.base import BadInput, Failed, MillstreamError, NotHere
 from millstream.lab import safetensors, typical
 from millstream.lab.config import FAMILIES, family_of
 from millstream.lab.config import header as header_of_config
+from millstream.lab.mixes import retyped
 from millstream.models import gguf, hubs, ollama_models, packaged, presets, pull, recommended
 from millstream.models.gguf import TYPES, Header, Tensor
 from millstream.models.http import Http, Refusal, refused
@@ -91,7 +92,24 @@ async def find(word: str, home: Home, http: Http) -> Model:
         return await _of_ollama(word[len("ollama:") :], http)
     if word.lower() in packaged.WORDS:
         raise NotHere("lab.packaged-not-here", name=packaged.NAME)
-    return await _on_a_hub(word, home, http)
+    try:
+        return await _on_a_hub(word, home, http)
+    except MillstreamError as error:
+        shape = _well_known(word)
+        if shape is None or not error.code.startswith("models."):
+            raise
+        return shape  # no hub answers, and its shape is known without one
+
+
+def _well_known(word: str) -> Model | None:
+    """A recommended model by its known shape, in the quantization that would be fetched."""
+    wanted = recommended.by_name(word)
+    header = typical.named(wanted.name) if wanted is not None else None
+    if wanted is None or header is None:
+        return None
+    tensors = retyped(header, wanted.quantization)
+    made = Header(header.file, 3, header.metadata, tensors, 0, lambda offset, length: b"")
+    return Model(wanted.name, wanted.name, (made,), "typical", stands_for=wanted.name)
 
 
 # --------------------------------------------------------------------------------------- files here

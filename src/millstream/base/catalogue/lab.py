@@ -141,6 +141,10 @@ MESSAGES = {
         "{asked} is a size, not a model: these are the figures of a model shaped like {name}",
         "{asked} 是规模而不是具体模型：以下按 {name} 的结构计算",
     ),
+    "note-known": Text(
+        "no hub answered: these are the figures of {name} by its published shape",
+        "模型站点无法访问：以下按 {name} 的公开结构计算",
+    ),
     "note-config": Text(
         "these are the figures of the GGUF file that a conversion would make",
         "以下是转换为 GGUF 文件后的数值",
@@ -184,8 +188,8 @@ MESSAGES = {
         "无法得知本机可用内存；需要 {size}",
     ),
     "advice-fits": Text(
-        "it fits: up to {context} tokens of context for each of {slots} calls at once",
-        "可以运行：{slots} 个并发，每个最多 {context} 个 token 的上下文",
+        "it fits: up to {context:,} tokens of context for each of {slots} calls at once",
+        "可以运行：{slots} 个并发，每个最多 {context:,} 个 token 的上下文",
     ),
     "advice-too-large": Text(
         "it does not fit: {size} are needed, {free} are free",
