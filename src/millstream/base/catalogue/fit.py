@@ -87,6 +87,7 @@ MESSAGES = {
     "part-compute": Text("scratch space", "计算缓冲"),
     "part-output": Text("output", "输出"),
     "part-runtime": Text("runtime", "运行时"),
+    "part-rest": Text("scratch space, output, runtime", "计算缓冲、输出、运行时"),
     "part-total": Text("total", "合计"),
     "part-master": Text("32-bit copy", "32 位主副本"),
     "part-adapters": Text("adapters", "适配器"),

@@ -278,7 +278,7 @@ def _precisions(fit: Fit) -> Iterator[Block]:
         values = (made.weights, made.repack, cache, other - cache)
         note = f"{made.bits:.2f} bpw"
         bars.append(Bar(made.label, tuple(float(v) for v in values), note))
-    parts = (*names, say("fit.piece-other"))
+    parts = (*names, say("fit.part-rest"))
     yield Bars(say("fit.chart-memory"), parts, tuple(bars), "bytes", tuple(_limits(fit)))
     speeds = [(row.precision.label, row.pace.decode) for row in rows if row.pace]
     if speeds:

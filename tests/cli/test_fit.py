@@ -1,0 +1,204 @@
+"""`millstream fit` and `millstream models recommend`, as a person and as a script uses them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from canned import edges, end, start
+from cli.parts import Run, Write, llm
+from cli.person import Person
+from lab.models import llama
+
+QUICK = ("--no-speed",)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    return llama(tmp_path / "tiny-F16.gguf").name
+
+
+def test_a_size_alone_says_what_such_a_model_takes(millstream: Run) -> None:
+    done = millstream("fit", "7b", *QUICK)
+    assert done.stdout.startswith("7b\n  llama, 7.25 billion weights, F16, 16.00 bits each\n")
+    assert "7b is a size, not a model: these are the figures of a model shaped like" in done.stdout
+    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "28.0 GB, 40.0 GB–50.0 GB" in lines["FP32"]
+    assert "14.0 GB, 16.8 GB–19.6 GB" in lines["FP16"]
+    assert "7.0 GB, 8.4 GB–9.8 GB" in lines["INT8"]
+    assert "3.5 GB, 4.2 GB–4.9 GB" in lines["INT4"]
+    assert "it has 7.25 billion weights, not 7" in lines["INT8"]
+    assert "8.30 bits a weight, not 8" in lines["INT8"]
+    assert "8 heads for 32 (GQA)" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_file_is_itemised_and_its_sums_are_those_of_its_parts(millstream: Run, tiny: str) -> None:
+    done = millstream("fit", tiny, "--json", *QUICK)
+    assert done.returncode == 0, done.stderr
+    (made,) = json.loads(done.stdout)["models"]
+    memory = made["memory"]
+    assert memory["total"] == sum(size for name, size in memory.items() if name != "total")
+    assert sum(part["size"] for part in made["parts"]) == memory["weights"]
+    assert sum(layers["keys"] + layers["values"] for layers in made["layers"]) == memory["cache"]
+    assert made["exact"]
+    assert made["use"]["context"] == 512  # no more than the model was made for
+
+
+@pytest.mark.slow
+def test_llama_cpp_says_the_same(millstream: Run, tiny: str) -> None:
+    done = millstream("fit", tiny, "--measure", "--json", "--slots", "3", *QUICK)
+    assert done.returncode == 0, done.stderr
+    (made,) = json.loads(done.stdout)["models"]
+    said, memory = made["measured"], made["memory"]
+    assert sum(said["weights"].values()) == memory["weights"] + memory["repack"]
+    assert said["cache"] == memory["cache"]
+
+
+def test_a_model_that_does_not_fit_is_said_by_the_exit_code_and_with_a_way_out(
+    millstream: Run,
+) -> None:
+    done = millstream("fit", "405b", *QUICK)
+    assert done.returncode == 3
+    assert "✗ it does not fit: " in done.stdout
+
+
+def test_several_models_stand_side_by_side(millstream: Run, tiny: str) -> None:
+    done = millstream("fit", tiny, "0.6b", *QUICK)
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout.splitlines()[1:4]
+    assert head.split()[:2] == ["model", "quantization"]
+    assert [row.split()[0] for row in rows] == ["tiny-F16", "0.6b"]
+
+
+def test_what_training_takes(millstream: Run) -> None:
+    data = {}
+    for method in ("full", "lora", "qlora"):
+        done = millstream("fit", "7b", "--train", method, "--json", *QUICK)
+        (made,) = json.loads(done.stdout)["models"]
+        data[method] = made["training"]
+    assert data["full"]["total"] > 16 * 7.2e9
+    assert data["full"]["total"] > data["lora"]["total"] > data["qlora"]["total"]
+    done = millstream("fit", "7b", "--train", "qlora", *QUICK)
+    assert "Training – qlora: " in done.stdout
+
+
+def test_the_report_is_one_file(millstream: Run, tiny: str, tmp_path: Path) -> None:
+    done = millstream("fit", tiny, "--report", "fit.html", *QUICK)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "fit.html").read_text()
+    assert "<svg" in page
+    assert "tiny-F16" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    chinese = millstream("--lang", "zh", "fit", tiny, "--report", "zh.html", *QUICK)
+    assert "各种精度" in chinese.stdout
+    assert 'lang="zh-Hans"' in (tmp_path / "zh.html").read_text()
+
+
+BAD = {
+    "nothing": ((), "no model and no app to look at"),
+    "no such file": (("nowhere.gguf",), "nowhere.gguf"),
+    "no model": (("what is this",), "'what is this' is no model that can be looked at"),
+    "no context": (("7b", "--context", "0"), "--context takes a number from 1 on; '0' is not"),
+    "no number": (("7b", "--slots", "many"), "--slots"),
+    "a result without an app": (("7b", "--result", "r.json"), "--result goes with --for APP.yml"),
+    "an unknown type": (("7b", "--keys", "Q9"), "--keys"),
+    "no folder": (("7b", "--report", "no/where.html"), "no/where.html"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(millstream: Run, name: str) -> None:
+    words, message = BAD[name]
+    done = millstream("fit", *words, *QUICK)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"GGUF\x03\0\0\0", "broken.gguf"),
+        (b"PK\x03\x04zip", "broken.gguf is not a GGUF model file: it begins with 'PK"),
+        (b"", "broken.gguf is empty"),
+    ],
+)
+def test_damaged_files(millstream: Run, tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "broken.gguf").write_bytes(data)
+    done = millstream("fit", "broken.gguf", *QUICK)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert (tmp_path / "broken.gguf").read_bytes() == data
+
+
+def test_a_plan_for_an_app_on_a_model_that_is_not_here(millstream: Run, speaks: str) -> None:
+    done = millstream("fit", "7b", "--for", speaks, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Plan of ")
+    assert "7b: F16, 1 × 8192 tokens" in done.stdout
+    row = next(line for line in done.stdout.splitlines() if line.strip().startswith("Polish"))
+    assert row.split()[1:3] == ["7b", "1"]
+
+
+def test_an_app_whose_model_is_not_here_says_what_would_help(millstream: Run, speaks: str) -> None:
+    done = millstream("fit", "--for", speaks, *QUICK)
+    assert done.returncode == 3
+    assert "OPENAI_API_KEY" in done.stderr
+
+
+def test_a_plan_is_scored_against_a_run(millstream: Run, speaks: str, tmp_path: Path) -> None:
+    node = {
+        "name": "llm", "id": "llm", "type": "llm", "title": "Polish", "status": "succeeded",
+        "elapsed": 2.0, "usage": {"prompt_tokens": 40, "completion_tokens": 20, "latency": 2.0},
+    }  # fmt: skip
+    (tmp_path / "result.json").write_text(json.dumps({"status": "succeeded", "nodes": [node]}))
+    done = millstream("fit", "7b", "--for", speaks, "--result", "result.json", "--json", *QUICK)
+    assert done.returncode == 0, done.stderr
+    (plan,) = json.loads(done.stdout)["plans"]
+    (scored,) = plan["score"]["nodes"]
+    assert (scored["prompt_was"], scored["output_was"], scored["took"]) == (40, 20, 2.0)
+    (tmp_path / "result.json").write_text("[]")
+    done = millstream("fit", "7b", "--for", speaks, "--result", "result.json", *QUICK)
+    assert done.returncode == 2
+    assert "result.json is not the result of a run" in done.stderr
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_an_app_is_planned_run_and_scored(
+    millstream: Run, speaks: str, packaged_model: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(packaged_model, tmp_path / "small.gguf")
+    (tmp_path / "in.json").write_text('{"name": "hello"}')
+    done = millstream(
+        "fit", "small.gguf", "--for", speaks, "--run", "--input", "in.json", "--json", *QUICK
+    )
+    assert done.returncode == 0, done.stderr
+    (plan,) = json.loads(done.stdout)["plans"]
+    assert plan["score"]["nodes"][0]["output_was"] > 0
+    was, planned = plan["score"]["peak_was"], plan["score"]["peak"]
+    assert 0.5 * planned < was < 1.2 * planned
+
+
+def test_recommended_models_have_reasons_and_a_command(millstream: Run, write: Write) -> None:
+    done = millstream("models", "recommend", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "the best that fits with room to spare" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("→ millstream models pull ")
+    nodes = [start("name"), llm(text="请润色：{{#start.name#}}"), end(text="llm.text")]
+    app = write("zh.yml", nodes, edges("start>llm", "llm>end")).name
+    done = millstream("models", "recommend", "--for", app, "--json", *QUICK)
+    names = [each["name"] for each in json.loads(done.stdout)["models"]]
+    assert names
+    assert "smollm2" not in names
+
+
+def test_a_person_sees_what_is_being_done(person: object) -> None:
+    somebody: Person = person("fit", "7b", *QUICK, columns=60)  # type: ignore[operator]
+    assert somebody.wait() == 0
+    assert "On this machine" in somebody.screen
