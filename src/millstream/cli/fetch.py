@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -67,13 +68,17 @@ async def _has_none(here: Machine) -> bool:
 
 
 async def _on_a_hub(here: Machine) -> list[str]:
-    """What a hub that answers has for this machine's memory, the better one first."""
-    hub = here.home.settings.hub.endpoint
-    try:
-        await here.http.fetch("HEAD", hub, connect_timeout=_PATIENCE, read_timeout=_PATIENCE)
-    except MillstreamError:
-        return []
-    return suited()
+    """What the hubs have for this machine's memory, if one of them answers, the best first."""
+
+    async def answers(url: str) -> bool:
+        try:
+            await here.http.fetch("HEAD", url, connect_timeout=_PATIENCE, read_timeout=_PATIENCE)
+        except MillstreamError:
+            return False
+        return True
+
+    urls = pull.hubs_of(here.home, here.http).urls
+    return suited() if any(await asyncio.gather(*map(answers, urls))) else []
 
 
 def suited() -> list[str]:
@@ -94,6 +99,7 @@ def _in_words(name: str) -> str:
 
 
 def _choose(found: Sequence[Candidate], terminal: Terminal) -> Candidate:
+    terminal.status("")
     choices = [
         " · ".join(filter(None, (c.quantization or c.name, size(c.size) if c.size else "")))
         for c in found

@@ -87,6 +87,11 @@ class Hubs:
         self._token = token
         self._modelscope = modelscope.rstrip("/")
 
+    @property
+    def urls(self) -> tuple[str, str]:
+        """Where they are: Hugging Face or its mirror, ModelScope."""
+        return self._endpoint, self._modelscope
+
     def headers(self, hub: Hub) -> dict[str, str]:
         """What a request shows who asks."""
         if hub == "hf" and self._token is not None:

@@ -28,7 +28,9 @@ class Recommended(msgspec.Struct, frozen=True):
 
 
 RECOMMENDED = (
-    Recommended(packaged.NAME, 0.135, "Q4_1", 0.1, 0.5, "", "smollm2:135m", packaged.LICENCE, "en"),
+    Recommended(
+        packaged.NAME, 0.135, "Q4_1", 0.093, 0.5, "", "smollm2:135m", packaged.LICENCE, "en"
+    ),
     Recommended(
         "qwen3-0.6b", 0.6, "Q8_0", 0.7, 2, "Qwen/Qwen3-0.6B-GGUF", "qwen3:0.6b", "apache-2.0"
     ),
