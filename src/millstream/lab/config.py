@@ -51,6 +51,10 @@ class _Builder:
         self.metadata: dict[str, Any] = {}
         self.tensors: list[Tensor] = []
         self._offset = 0
+        said = config.get("quantization_config")
+        method = said.get("quant_method") if isinstance(said, dict) else None
+        # Conversions take over what is in MXFP4 already and unpack all other quantizations.
+        self.expert_type = _NUMBER["MXFP4"] if method == "mxfp4" else self.type
 
     def begin(self, architecture: str) -> None:
         """Name the architecture and say what every one has."""
@@ -60,7 +64,7 @@ class _Builder:
         self.metadata["general.name"] = name if isinstance(name, str) else ""
         self.width = self.number("hidden_size", "d_model", "n_embd")
         self.layers = self.number("num_hidden_layers", "n_layer")
-        if self.layers > _MOST_LAYERS:
+        if not 0 < self.layers <= _MOST_LAYERS:
             raise self.bad("num_hidden_layers", self.layers)
         self.vocabulary = self.number("vocab_size")
         trained = self.number("max_position_embeddings", "max_seq_len", default=1 << 20)
@@ -93,17 +97,18 @@ class _Builder:
         return BadInput("lab.config-value", file=self.file, key=name, value=repr(value)[:40])
 
     def add(self, name: str, *shape: int) -> None:
-        """A tensor, the row length first, as ggml counts. Vectors and what conversions keep in 32
-        bits are F32."""
-        small = len(shape) == 1 or "_norm" in name or any(part in name for part in _KEPT)
-        kind = TYPES[_F32 if small else self.type]
+        """A tensor, the row length first, as ggml counts. Vectors, biases and what conversions keep
+        in 32 bits are F32."""
+        small = len(shape) == 1 or name.endswith(".bias")
+        small = small or any(part in name for part in ("_norm", *_KEPT))
+        number = _F32 if small else self.expert_type if "_exps." in name else self.type
+        kind = TYPES[number]
         elements = 1
         for length in shape:
             elements *= length
-        if not 0 < elements < 1 << 48:
+        if not 0 < elements < 1 << 48 or shape[0] % kind.block:
             raise self.bad(name, shape)
-        size = elements * kind.size
-        number = _F32 if small else self.type
+        size = elements // kind.block * kind.size
         self.tensors.append(Tensor(name, shape, number, self._offset, size))
         self._offset += -(-size // 32) * 32
 
@@ -111,6 +116,19 @@ class _Builder:
         return Header(self.file, 3, self.metadata, self.tensors, 0, lambda offset, length: b"")
 
     # ------------------------------------------------------------------------------- common parts
+
+    def stretched(self, each: int) -> None:
+        """The tables by which places in a long context are stretched: a number for each pair of a
+        head's numbers."""
+        scaling = self.config.get("rope_scaling")
+        scaling = scaling if isinstance(scaling, dict) else {}
+        share = self.config.get("partial_rotary_factor")
+        pairs = int(each * share) // 2 if isinstance(share, float) and 0 < share <= 1 else each // 2
+        if scaling.get("rope_type", scaling.get("type")) == "llama3":
+            self.add("rope_freqs.weight", pairs)
+        if isinstance(scaling.get("long_factor"), list):
+            self.add("rope_factors_long.weight", pairs)
+            self.add("rope_factors_short.weight", pairs)
 
     def ends(self, *, tied: bool = False, norm: str = "output_norm", bias: bool = False) -> None:
         """The table of embeddings, the last norm, and the head unless the two share a table."""
@@ -125,9 +143,13 @@ class _Builder:
         """Heads, heads of keys and values, and numbers in each; said in the header too."""
         heads = self.number("num_attention_heads", "n_head")
         kv_heads = self.number("num_key_value_heads", default=heads)
-        if not heads or not kv_heads:
+        if not heads:
             raise self.bad("num_attention_heads", heads)
+        if not kv_heads or heads % kv_heads:
+            raise self.bad("num_key_value_heads", kv_heads)
         each = self.number("head_dim", default=self.width // heads)
+        if not each:
+            raise self.bad("num_attention_heads", heads)
         self.say("attention.head_count", heads)
         self.say("attention.head_count_kv", kv_heads)
         self.say("attention.key_length", each)
@@ -180,6 +202,7 @@ def _transformer(
         made.begin(architecture)
         made.ends(tied=tied)
         heads, kv_heads, each = made.heads()
+        made.stretched(each)
         length = made.number("intermediate_size", "n_inner")
         made.say("feed_forward_length", length)
         if window and (tokens := made.number("sliding_window", default=0)):
@@ -238,7 +261,7 @@ def _sparse(made: _Builder, count: int) -> set[int]:
         return set()
     step = made.number("decoder_sparse_step", "moe_layer_freq", default=1) or 1
     dense = made.config.get("mlp_only_layers")
-    apart = set(dense) if isinstance(dense, list) else set()
+    apart = dense if isinstance(dense, list) else []
     return {n for n in range(made.layers) if (n + 1) % step == 0 and n not in apart}
 
 
@@ -248,6 +271,7 @@ def _phi3(made: _Builder) -> None:
     made.ends()
     heads, kv_heads, each = made.heads()
     made.say("rope.dimension_count", each)
+    made.stretched(each)
     length = made.number("intermediate_size")
     made.say("feed_forward_length", length)
     if tokens := made.number("sliding_window", default=0):
@@ -401,6 +425,7 @@ def _falcon_h1(made: _Builder) -> None:
         made.feed_forward(layer, length)
 
 
+# What the configs of the larger Gemma 3 leave out: `Gemma3TextConfig` of transformers.
 _GEMMA3 = {
     "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262_208,
     "sliding_window": 4096, "max_position_embeddings": 131_072,
@@ -408,7 +433,7 @@ _GEMMA3 = {
 
 FAMILIES: dict[str, Callable[[_Builder], None]] = {
     "llama": _transformer("llama"),
-    "mistral": _transformer("llama"),
+    "mistral": _transformer("llama", window=True),
     "mixtral": _transformer("llama"),
     "granite": _transformer("granite"),
     "smollm3": _transformer("smollm3", tied=True),
@@ -418,7 +443,9 @@ FAMILIES: dict[str, Callable[[_Builder], None]] = {
     "qwen3_moe": _transformer("qwen3moe", head_norms=True),
     "gemma": _transformer("gemma", tied=True),
     "gemma2": _transformer("gemma2", post_norms=True, tied=True, window=True),
-    "gemma3_text": _transformer("gemma3", head_norms=True, post_norms=True, tied=True, window=True),
+    "gemma3_text": _transformer(
+        "gemma3", head_norms=True, post_norms=True, tied=True, window=True, usual=_GEMMA3
+    ),
     "olmo2": _transformer("olmo2", row_norms=True, pre_norms=False, post_norms=True),
     "phi3": _phi3,
     "gpt_oss": _gpt_oss,
@@ -436,7 +463,8 @@ def language_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = config.get("text_config")
     if not isinstance(inner, dict):
         return config
-    outer = {key: config[key] for key in ("tie_word_embeddings", "torch_dtype") if key in config}
+    shared = ("tie_word_embeddings", "torch_dtype", "dtype", "quantization_config")
+    outer = {key: config[key] for key in shared if key in config}
     return {**outer, **inner}
 
 
