@@ -108,6 +108,30 @@ def test_a_talk_remembers(person: Sit, serve: Any) -> None:
     assert stub.prompts[1] == "One?\nFirst answer\nTwo?"
 
 
+def test_an_error_does_not_end_a_talk_that_has_begun(person: Sit, serve: Any) -> None:
+    stub = serve(["First answer"])
+    somebody = person("models", "chat", "stub/m")
+    somebody.see("\n> ")
+    somebody.type("One?\n")
+    somebody.see("stub/m · ")
+    stub.close()
+    somebody.type("Two?\n")
+    somebody.see("Error: ")
+    somebody.prompted()
+    somebody.type("\x04")
+    assert somebody.wait() == 0
+
+
+def test_a_model_that_is_not_here_has_no_other_in_its_place(
+    millstream: Run, serve: Any, shelf: Path
+) -> None:
+    serve()
+    done = millstream("models", "chat", "nowhere", "Hello")
+    assert done.returncode == 3
+    assert "there is no model nowhere on the shelf" in done.stderr
+    assert "--bind" not in done.stderr
+
+
 def test_ctrl_c_ends_an_answer_not_the_talk(person: Sit, serve: Any) -> None:
     serve(["Endless"], hang=True)
     somebody = person("models", "chat", "stub/m")

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from contextlib import aclosing
 
-from millstream.base import BadInput, say
+from millstream.base import BadInput, MillstreamError, say
 from millstream.cli.given import piped
 from millstream.cli.here import machine
 from millstream.cli.terminal import Terminal, label
@@ -47,6 +47,7 @@ def _talk(
     runner: asyncio.Runner, here: Machine, name: str, talk: list[Message], terminal: Terminal
 ) -> None:
     terminal.err(terminal.paint(say("cli.chat.hint"), "dim"))
+    answered = False
     while True:
         try:
             text = terminal.ask()
@@ -61,7 +62,13 @@ def _talk(
         except KeyboardInterrupt:
             terminal.err(terminal.paint(f"\n{say('cli.interrupted')}", "dim"))
             talk.pop()
+        except MillstreamError as error:
+            if not answered:
+                raise
+            terminal.error(error)
+            talk.pop()
         else:
+            answered = True
             talk.append(Message("assistant", said))
 
 
@@ -75,7 +82,8 @@ async def _answer(here: Machine, name: str, talk: list[Message], terminal: Termi
         ref = LOCAL
     else:
         ref = ModelRef(provider, model) if slash else ModelRef("embedded", name)
-    resolver = here.resolver(Choice())
+    # Chosen by name: what else is here is no answer to a model that is not.
+    resolver = here.resolver(Choice() if ref == LOCAL else Choice(f"{ref.provider}/{ref.name}"))
     found = await resolver.resolve(ref)
     if found.error is not None:
         raise found.error

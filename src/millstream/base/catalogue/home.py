@@ -406,8 +406,8 @@ MESSAGES = {
     "no-model": Text(
         "there is no model {name} on the shelf {path}",
         "模型目录 {path} 中没有模型 {name}",
-        "List what is here: millstream models; get one: millstream models pull NAME",
-        "查看已有的模型：millstream models；获取模型：millstream models pull 名称",
+        "List what is here: millstream models; get one: millstream models pull NAME.",
+        "查看已有的模型：millstream models；获取模型：millstream models pull 名称。",
     ),
     "no-model-near": Text(
         "there is no model {name} on the shelf {path}; did you mean {near}?",
