@@ -20,6 +20,7 @@ weights with a scale each, the scales quantized again in blocks of 256.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -41,12 +42,15 @@ _STATES: dict[Optimizer, float] = {
 }
 """Bytes for each trained weight."""
 
-# Matrices that adapters are put beside, as parts of names.
+# Matrices that adapters are put beside, as patterns of names: linear layers, experts' too, but
+# neither routers nor the head.
 _ADAPTED = {
-    "attention": ("attn_q.", "attn_v."),
-    "all": ("attn_q", "attn_k.", "attn_v.", "attn_kv", "attn_output.", "ffn_gate.", "ffn_up.",
-            "ffn_down.", "ssm_in.", "ssm_out."),
-}  # fmt: skip
+    "attention": re.compile(r"\.attn_(q|v|qkv)\."),
+    "all": re.compile(
+        r"\.attn_(q|k|v|qkv|output|[qkv]_[ab]|kv_[ab]|kv_a_mqa)\."
+        r"|\.ffn_(gate|up|down)(_exps|_shexp)?\.|\.ssm_(in|out)\."
+    ),
+}
 _NF4_SCALES = 4 / (64 * 256)  # 32 bits of scale for 256 scales
 _FRAGMENTED = 0.07  # of everything else
 _LIBRARY = 800 << 20  # CUDA's context and kernels
@@ -120,10 +124,18 @@ def adapter_weights(tensors: Sequence[Tensor], how: Training) -> int:
     chosen = _ADAPTED[how.beside]
     total = 0
     for tensor in tensors:
-        matrix = len(tensor.shape) > 1 and tensor.name.endswith("weight")
-        if matrix and "_norm" not in tensor.name and any(part in tensor.name for part in chosen):
-            copies = tensor.elements // (tensor.shape[0] * tensor.shape[1])
-            total += how.rank * (tensor.shape[0] + tensor.shape[1]) * copies
+        if len(tensor.shape) < 2 or not tensor.name.endswith("weight"):
+            continue
+        if not chosen.search(tensor.name):
+            continue
+        row, column = tensor.shape[:2]
+        copies = tensor.elements // (row * column)
+        if ".attn_k_b." in tensor.name:  # with the values' one matrix, which a conversion cuts
+            total += how.rank * (column + row * copies)
+        elif ".attn_v_b." in tensor.name:
+            total += how.rank * column * copies
+        else:
+            total += how.rank * (row + column) * copies
     return total
 
 
