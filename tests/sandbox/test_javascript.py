@@ -111,7 +111,7 @@ STOPPED = {
     "endless loop": ("function main() { for (;;); }", "time-limit"),
     "endless promises": (
         "function main() { const f = () => Promise.resolve().then(f); return f() }",
-        "time-limit",
+        "time-limit memory-limit",  # each waits for the next one
     ),
     "regular expression": (
         "function main() { return /(a+)+$/.test('a'.repeat(40) + 'b') }",
@@ -147,6 +147,35 @@ async def test_wild_code_is_stopped(sandbox: Any, name: str) -> None:
     assert await sandbox.javascript("function main({a}) { return a + 1 }", a=1) == 2
     assert await sandbox.children("javascript") == []
     assert await sandbox.files("javascript") == []
+
+
+# With no memory left for an error, the engine throws null, or forgets the promise.
+@pytest.mark.parametrize(
+    "code",
+    [
+        "function main() { const all = []; for (;;) all.push({}) }",
+        "function main() { let chain = null; for (;;) chain = {chain} }",
+        "function main() { let f = null; for (;;) { const g = f; f = () => g } }",
+        "function main() { const m = new Map(); for (let i = 0; ; i++) m.set('k' + i, i) }",
+        "async function main() { const all = []; for (;;) { all.push([all.length]); await 1 } }",
+    ],
+)
+async def test_memory_that_ran_out_is_what_a_person_reads(sandbox: Any, code: str) -> None:
+    error = await sandbox.error(code, "javascript")
+    assert "needed more memory than the 400 MB" in str(error), error
+
+
+@pytest.mark.parametrize(
+    "code", ["function main() { throw null }", "function main() { return Promise.reject(null) }"]
+)
+async def test_null_that_was_thrown_is_no_lack_of_memory(sandbox: Any, code: str) -> None:
+    error = await sandbox.error(code, "javascript")
+    assert error.code == "sandbox.raised"
+
+
+async def test_a_promise_that_nobody_keeps_is_no_result(sandbox: Any) -> None:
+    error = await sandbox.error("function main() { return new Promise(() => {}) }", "javascript")
+    assert error.code == "sandbox.not-json"
 
 
 async def test_a_call_sees_nothing_of_the_call_before(sandbox: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -30,15 +31,20 @@ _CONSOLE: Final = """
 }
 """
 
-# Gives a function that gives the result as JSON, once all that waits has been done.
+# Gives a function that gives the result as JSON, once all that waits has been done; `null` if the
+# promise of a result was neither kept nor broken.
 _CALL: Final = """
 function __call(text) {
-  let result, failed = false;
+  let result, state = "kept";
   const value = main(JSON.parse(text));
   if (typeof value?.then !== "function") result = value;
-  else value.then((v) => { result = v }, (e) => { result = e; failed = true });
+  else {
+    state = "open";
+    value.then((v) => { result = v; state = "kept" }, (e) => { result = e; state = "broken" });
+  }
   return function __finish() {
-    if (failed) throw result;
+    if (state === "open") return null;
+    if (state === "broken") throw result;
     return JSON.stringify(result);
   };
 }
@@ -58,6 +64,7 @@ def load(preload: Iterable[str]) -> None:
 def run(source: str, inputs: dict[str, Any]) -> bytes:
     import quickjs
 
+    at_start = _most_memory()
     context = quickjs.Context()
     context.add_callable("__print", lambda text: print(json.loads(text)))
     context.eval(_CONSOLE)
@@ -70,12 +77,32 @@ def run(source: str, inputs: dict[str, Any]) -> bytes:
             pass
         result = finish()
     except quickjs.JSException as error:
+        if str(error) == "null\n" and _starved(at_start):
+            raise Problem("memory-limit") from None
         raise _raised(str(error)) from None
     except UnicodeEncodeError:
         raise Problem("syntax", problem="half a character (a lone surrogate)", line=None) from None
+    if result is None and _starved(at_start):
+        raise Problem("memory-limit")
     if not isinstance(result, str):  # what JSON.stringify leaves out: a function, undefined
         raise Problem("not-json", what="undefined")
     return result.encode()
+
+
+def _most_memory() -> int:
+    """The most that this process has had in memory so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _starved(at_start: int) -> bool:
+    """Whether a call took so much that what it did not do is due to that.
+
+    An engine with no memory left for an error throws `null` instead, and drops promises. By then it
+    has given back what it had: only the peak tells. It stays below the limit by what the process
+    had reserved before, therefore the quarter.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return limit != resource.RLIM_INFINITY and _most_memory() - at_start > limit / 4
 
 
 def _raised(text: str) -> Problem:
