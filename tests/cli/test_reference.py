@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize("name", ["cli.md", "result.schema.json", "events.schema.json",
-                                  "report.schema.json"])  # fmt: skip
+                                  "report.schema.json", "bench.schema.json"])  # fmt: skip
 def test_the_reference_is_up_to_date(name: str) -> None:
     hint = "run `python -m millstream.cli.reference`"
     assert (DOCS / name).read_text(encoding="utf-8") == files()[name], hint

@@ -21,6 +21,7 @@ from millstream.base import set_language
 from millstream.checks import Report
 from millstream.cli.parser import Parser, build, walk
 from millstream.engine.events import Event
+from millstream.lab.bench.against import Printed
 from millstream.runtime import Result
 
 _HEAD = """\
@@ -99,6 +100,7 @@ def files() -> dict[str, str]:
             "result.schema.json": _schema(Result),
             "events.schema.json": _schema(reduce(or_, Event.__subclasses__())),
             "report.schema.json": _schema(Report),
+            "bench.schema.json": _schema(Printed),
         }
     finally:
         set_language(None)

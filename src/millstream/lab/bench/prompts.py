@@ -95,7 +95,9 @@ class Prompts:
         found = await self._fit(words, ask, whole)
         prefix = ""
         if depth:
-            before = max(1, len(words) * depth // whole)
+            # Some of the template stands before the words, and is read beforehand, too.
+            before = round((depth - self.ruler.template / 2) / self.ruler.each)
+            before = min(max(1, before), len(words) - 1)
             prefix = " ".join(words[:before])
         return Prompt(" ".join(words) + ask, found, wanted, prefix)
 

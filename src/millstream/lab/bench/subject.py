@@ -14,6 +14,7 @@ Formats: `/tokenize` and `/apply-template` of llama.cpp's server; `/tokenize` of
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["embedded", "ollama", "endpoint"]
 
+_PROBE = 10.0  # seconds that a server has to show a tokenizer
 _TOO_SLOW = ("models.no-first-byte", "models.idle")
 # Errors that every further call would repeat.
 _HOPELESS = (
@@ -82,6 +84,11 @@ def hopeless(error: MillstreamError) -> bool:
 def patience(timeout: float | None, usual: Patience) -> Patience:
     """How a benchmark waits: so long for any sign of life, and a refusal is one."""
     return msgspec.structs.replace(usual, first_byte=timeout, idle=timeout, refusals=False)
+
+
+def _silent(error: Failed) -> Failed:
+    """A server that was waited for too long, in a benchmark's words."""
+    return Failed("bench.silent", server=error.values["server"], seconds=error.values["seconds"])
 
 
 class Subject:
@@ -139,8 +146,7 @@ class Subject:
                 return
             except Failed as error:
                 if error.code in _TOO_SLOW:
-                    values = {name: error.values.get(name) for name in ("server", "seconds")}
-                    raise Failed("bench.silent", **values) from None
+                    raise _silent(error) from None
                 if error.code != "models.refused" or not self._extras:
                     raise
                 self._extras = False
@@ -205,13 +211,15 @@ class Subject:
         """Whose way of counting the server has."""
         if self.target.protocol != "openai":
             return ""
-        try:
-            if await openai.count_tokens(self._http, self._tokenizing, self._request(text)):
-                return "llama.cpp"
-        except (MillstreamError, KeyError, TypeError):
-            pass
-        messages = [{"role": "user", "content": text}]
-        return "vllm" if await self._ask({"messages": messages}) else ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PROBE):
+                with suppress(MillstreamError, KeyError, TypeError):
+                    request = self._request(text)
+                    if await openai.count_tokens(self._http, self._tokenizing, request):
+                        return "llama.cpp"
+                messages = [{"role": "user", "content": text}]
+                return "vllm" if await self._ask({"messages": messages}) else ""
+        return ""
 
     async def _ask(self, body: dict[str, Any]) -> int | None:
         root = self.target.base_url.rstrip("/").removesuffix("/v1")
@@ -399,7 +407,10 @@ def _known(url: str, home: Home) -> tuple[str, Secret | None, dict[str, Any]]:
 async def _only_model(target: Target, http: Http) -> str:
     """The one model that a server has."""
     url = target.base_url
-    told = await http.request_json("GET", f"{url}/models", headers=openai.credentials(target))
+    try:
+        told = await http.request_json("GET", f"{url}/models", headers=openai.credentials(target))
+    except Failed as error:
+        raise (_silent(error) if error.code in _TOO_SLOW else error) from None
     data = told.get("data") if isinstance(told, dict) else None
     listed = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
     known = [str(each["id"]) for each in listed if isinstance(each.get("id"), str)]

@@ -27,18 +27,20 @@ from millstream.lab.report.document import (
 
 _STEPS = 200  # points of a cumulative distribution
 _KNEE = 0.95  # of the best output, from which on more calls at once are of no use
-_COLUMNS: tuple[tuple[str, Unit, bool], ...] = (
+_SPEEDS: tuple[tuple[str, Unit, bool], ...] = (
     ("prefill", "tokens/s", False),
     ("decode", "tokens/s", True),
-    ("first", "seconds", False),
+    ("requests", "", False),
+    ("output", "tokens/s", False),
+)
+_LATENCIES: tuple[tuple[str, Unit, bool], ...] = (
+    ("first", "seconds", True),
     ("first-p95", "seconds", False),
     ("gap", "seconds", False),
     ("gap-p95", "seconds", False),
     ("gap-p99", "seconds", False),
     ("per-token", "seconds", False),
     ("seconds", "seconds", False),
-    ("requests", "", False),
-    ("output", "tokens/s", False),
 )
 
 
@@ -126,22 +128,28 @@ def _knee(stages: Sequence[Stage]) -> tuple[int, float, float] | None:
 def _figures(measured: Sequence[Measured]) -> Iterator[Block]:
     for each in measured:
         stages = _good(each)
-        columns = [Column(say("bench.head-point"))]
-        columns += [Column(say(f"bench.head-{n}"), unit, strong) for n, unit, strong in _COLUMNS]
-        rows = tuple((words.point(s.point), *_numbers(s)) for s in stages)
         noisy = tuple(i for i, stage in enumerate(stages) if stage.noisy)
-        yield Table(tuple(columns), rows, caption=each.label, marked=noisy)
+        for names in (_SPEEDS, _LATENCIES):
+            columns = [Column(say("bench.head-point"))]
+            columns += [Column(say(f"bench.head-{n}"), unit, strong) for n, unit, strong in names]
+            numbers = [_speeds(s) if names is _SPEEDS else _latencies(s) for s in stages]
+            rows = tuple((words.point(s.point), *n) for s, n in zip(stages, numbers, strict=True))
+            yield Table(tuple(columns), rows, caption=each.label, marked=noisy)
         yield from _effort(each, stages)
 
 
-def _numbers(stage: Stage) -> tuple[Cell, ...]:
+def _speeds(stage: Stage) -> tuple[Cell, ...]:
+    made = stage.figures
+    rates = (made.prefill, made.decode, made.requests, made.output)
+    return tuple(each.mean if each else None for each in rates)
+
+
+def _latencies(stage: Stage) -> tuple[Cell, ...]:
     made = stage.figures
     return (
-        *(each.mean if each else None for each in (made.prefill, made.decode)),
         *((made.first.p50, made.first.p95) if made.first else (None, None)),
         *((made.gap.p50, made.gap.p95, made.gap.p99) if made.gap else (None, None, None)),
         *(each.mean if each else None for each in (made.per_token, made.seconds)),
-        *(each.mean if each else None for each in (made.requests, made.output)),
     )
 
 
