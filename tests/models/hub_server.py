@@ -48,17 +48,21 @@ class Cdn:
         headers = {"ETag": etag} if self.etags else {}
         condition = request.headers.get("If-Range", "")
         self.conditions.append(condition)
-        start = 0
+        start, whole = 0, len(data)
         if asked and not self.deaf and condition in ("", etag):
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start = int(first)
             if start >= len(data):
                 return web.Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        response = web.StreamResponse(status=206 if start else 200, headers=headers)
-        response.content_length = len(data) - start
+            whole = min(len(data), int(last) + 1) if last else len(data)
+            headers["Content-Range"] = f"bytes {start}-{whole - 1}/{len(data)}"
+        response = web.StreamResponse(
+            status=206 if "Content-Range" in headers else 200, headers=headers
+        )
+        response.content_length = whole - start
         await response.prepare(request)
         breaking = bool(self.cuts)
-        end = min(len(data), start + self.cuts.pop(0)) if breaking else len(data)
+        end = min(whole, start + self.cuts.pop(0)) if breaking else whole
         for at in range(start, end, 1 << 16):
             piece = data[at : min(end, at + (1 << 16))]
             await response.write(piece)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -29,11 +30,12 @@ from millstream.lab import safetensors, typical
 from millstream.lab.config import FAMILIES, family_of
 from millstream.lab.config import header as header_of_config
 from millstream.lab.mixes import retyped
-from millstream.models import gguf, hubs, ollama_models, packaged, presets, pull, recommended
+from millstream.models import gguf, hubs, ollama_models, packaged, pull, recommended
 from millstream.models.gguf import TYPES, Header, Tensor
 from millstream.models.http import Http, Refusal, refused
 
 if TYPE_CHECKING:
+    from millstream.base import Secret
     from millstream.home import Home
 
 OLLAMA_LIBRARY = "https://registry.ollama.ai"
@@ -78,6 +80,8 @@ async def find(word: str, home: Home, http: Http) -> Model:
     """The model that a word means. Raises BadInput (a damaged file, no name at all), NotHere (no
     such model, the hub is out of reach), Failed."""
     word = word.strip()
+    if not word or "\0" in word:
+        raise BadInput("lab.unknown-name", name=word)
     if (here := _here(word)) is not None:
         return here
     if (size := typical.billions(word)) is not None:
@@ -89,7 +93,7 @@ async def find(word: str, home: Home, http: Http) -> Model:
     if word.startswith("embedded/"):
         home.shelf.get(word.removeprefix("embedded/"))  # says which is the nearest
     if word.lower().startswith(("ollama:", "ollama/")):
-        return await _of_ollama(word[len("ollama:") :], http)
+        return await _of_ollama(word[len("ollama:") :], home, http)
     if word.lower() in packaged.WORDS:
         raise NotHere("lab.packaged-not-here", name=packaged.NAME)
     try:
@@ -116,8 +120,12 @@ def _well_known(word: str) -> Model | None:
 
 
 def _here(word: str) -> Model | None:
-    path = Path(word).expanduser()
-    if not path.exists():
+    try:
+        path = Path(word).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError):  # too long for a file system; nobody's home
+        return None
+    if not there:
         file = path.suffix.lower() in (".gguf", ".safetensors", ".json") and ":" not in word
         if file or word.startswith(("/", "~", "./", "../")):
             raise BadInput("gguf.missing", file=word)
@@ -125,8 +133,10 @@ def _here(word: str) -> Model | None:
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() == ".safetensors":
+        if safetensors.SHARD.search(path.name):
+            return _folder(path.parent)
         config = safetensors.read_config(path.parent / "config.json")
-        return _of_config(config, safetensors.read(path), path.parent.name, str(path))
+        return _of_config(config, safetensors.read(path), path.parent.resolve().name, str(path))
     if path.suffix.lower() == ".json":
         config = safetensors.read_config(path)
         return _of_config(config, [], path.parent.resolve().name, str(path))
@@ -216,7 +226,7 @@ async def _unconverted(repository: hubs.Repository, home: Home, http: Http) -> M
     headers = place.headers(repository.hub)
     fetch = _ranges(http, files["config.json"].url, headers)
     config = safetensors.config_of(await fetch(0, 1 << 22), "config.json")
-    weights = {path: f for path, f in files.items() if path.endswith(".safetensors")}
+    weights = {path: files[path] for path in safetensors.chosen(files)}
     name = repository.id.rpartition("/")[2]
     sizes = [remote.size for remote in weights.values()]
     stored = sum(size or 0 for size in sizes) if sizes and None not in sizes else None
@@ -282,18 +292,22 @@ def _past(refusal: Refusal) -> Exception:
 # ------------------------------------------------------------------------------------------- Ollama
 
 
-async def _of_ollama(name: str, http: Http) -> Model:
+async def _of_ollama(name: str, home: Home, http: Http) -> Model:
     """A model of the Ollama that runs here; one that isn't there is looked up in its library."""
     if not _OLLAMA_NAME.fullmatch(name):
         raise BadInput("lab.unknown-name", name=f"ollama:{name}")
-    base_url = presets.target("ollama", name).base_url
-    try:
-        return await _shown(name, base_url, http)
-    except NotHere:  # no Ollama, or not this model, or one that tells nothing
-        return await _in_library(name, http)
+    from millstream.models import discovery
+
+    survey = await discovery.survey(home)
+    server = next((server for server in survey.servers if server.kind == "ollama"), None)
+    if server is not None:
+        key = home.credentials.get(server.provider)
+        with suppress(NotHere):  # it has no such model, or tells nothing of it
+            return await _shown(name, server.base_url, http, key)
+    return await _in_library(name, http)
 
 
-async def _shown(name: str, base_url: str, http: Http) -> Model:
+async def _shown(name: str, base_url: str, http: Http, key: Secret | None = None) -> Model:
     def error(refusal: Refusal) -> Exception:
         if ollama_models.is_missing(refusal):
             return NotHere("ollama.no-model", name=name, server=refusal.server)
@@ -302,6 +316,7 @@ async def _shown(name: str, base_url: str, http: Http) -> Model:
     told = await http.request_json(
         "POST",
         ollama_models.root(base_url) + "/api/show",
+        headers=ollama_models.auth(key),
         json={"model": name, "verbose": True},
         errors=error,
     )
@@ -335,6 +350,8 @@ def _described(item: Any, model: str) -> Tensor:
     if not isinstance(name, str) or number is None or not sound or not shape:
         raise NotHere("lab.ollama-silent", name=model)
     kind = TYPES[number]
+    if shape[0] % kind.block:
+        raise NotHere("lab.ollama-silent", name=model)
     elements = 1
     for length in shape:
         elements *= length

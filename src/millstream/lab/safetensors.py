@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -31,6 +31,8 @@ _BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
 }  # fmt: skip
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+"""The end of the name of one of several files of a model."""
 _PACKED = re.compile(r"\.(qweight|qzeros|g_idx|weight_packed|absmax|quant_map)$")
 
 
@@ -108,14 +110,23 @@ def folder(path: Path) -> tuple[dict[str, Any], list[Entry]]:
     files that its index names and that are missing."""
     config = read_config(path / "config.json")
     index = path / "model.safetensors.index.json"
-    files = sorted(path.glob("*.safetensors"))
+    wanted = chosen(file.name for file in path.glob("*.safetensors"))
     if index.exists():
         wanted = _of_index(index)
-        if missing := [name for name in wanted if not (path / name).exists()]:
-            names = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-            raise BadInput("lab.shards", folder=str(path), count=len(wanted), missing=names)
-        files = [path / name for name in wanted]
-    return config, [entry for file in files for entry in read(file)]
+    elif wanted and (shard := SHARD.search(wanted[0])):
+        stem, count = wanted[0][: shard.start()], int(shard[2])
+        wanted = [f"{stem}-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+    if missing := [name for name in wanted if not (path / name).exists()]:
+        names = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
+        raise BadInput("lab.shards", folder=str(path), count=len(wanted), missing=names)
+    return config, [entry for name in wanted for entry in read(path / name)]
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """Which files of a repository are the model: some have a second copy beside it, under another
+    name ("consolidated") or in a folder ("original")."""
+    files = sorted(name for name in names if name.endswith(".safetensors") and "/" not in name)
+    return [name for name in files if name.startswith("model")] or files
 
 
 def _of_index(index: Path) -> list[str]:
@@ -167,6 +178,10 @@ _LAYER = re.compile(r"^(?:layers|h|blocks|block)\.(\d+)\.(.+)$")
 _EXPERT = re.compile(r"^(?:mlp|block_sparse_moe|moe)\.experts\.(\d+)\.(\w+)\.(weight)$")
 # The end of a name in a layer → what llama.cpp calls it.
 _IN_LAYER = {
+    "attn_norm": ("input_layernorm", "ln_1"),
+    "attn_q_norm": ("q_norm",),
+    "attn_k_norm": ("k_norm",),
+    "ffn_norm": ("post_attention_layernorm", "ln_2"),
     "attn_q": ("q_proj", "query", "wq"),
     "attn_k": ("k_proj", "key", "wk"),
     "attn_v": ("v_proj", "value", "wv"),
