@@ -78,7 +78,9 @@ class Person:
         os.write(self.fd, text.encode())
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
+        """Ctrl-C, as late after what was seen as a person is: between a prompt and the reading of
+        an answer Python's readline does not notice it before the next key."""
+        time.sleep(0.1)
         self.type("\x03")
 
     def wait(self) -> int:

@@ -28,7 +28,7 @@ from millstream.models.pull import Candidate, Found, Progress, candidates, find,
 from models.gguf_files import TENSORS, TINY, gguf_bytes, tiny
 from models.hub_server import Hubs
 from models.loopback import Loopback
-from models.ollama_server import OllamaServer
+from models.ollama_server import Model, OllamaServer
 
 
 def big(megabytes: float = 1, **changes: Any) -> bytes:
@@ -715,7 +715,7 @@ async def test_offline(home: Home) -> None:
 async def test_a_running_ollama_fetches_for_itself(
     home: Home, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with OllamaServer() as server:
+    async with OllamaServer(Model("qwen3:0.6b")) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         server.pull_lines = [
             {"status": "pulling manifest"},
@@ -726,6 +726,7 @@ async def test_a_running_ollama_fetches_for_itself(
         ]
         steps: list[Progress] = []
         pulled = await pull("ollama:qwen3:0.6b", home, http, progress=steps.append)
+    assert pulled.licence == "Apache License Version 2.0"
     assert (pulled.label, pulled.model) == ("ollama/qwen3:0.6b", None)
     assert Progress("fetching", "qwen3:0.6b", 40, 100) in steps
     assert Progress("fetching", "qwen3:0.6b", 110, 110) in steps

