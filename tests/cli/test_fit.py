@@ -25,11 +25,13 @@ def test_a_size_alone_says_what_such_a_model_takes(millstream: Run) -> None:
     done = millstream("fit", "7b", *QUICK)
     assert done.stdout.startswith("7b\n  llama, 7.25 billion weights, F16, 16.00 bits each\n")
     assert "7b is a size, not a model: these are the figures of a model shaped like" in done.stdout
-    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    table, reasons = done.stdout.split("\nFallbacks; why the rule of thumb differs\n")
+    lines = {line.split()[0]: line for line in table.splitlines() if line.strip()}
     assert "28.0 GB, 40.0 GB–50.0 GB" in lines["FP32"]
     assert "14.0 GB, 16.8 GB–19.6 GB" in lines["FP16"]
     assert "7.0 GB, 8.4 GB–9.8 GB" in lines["INT8"]
     assert "3.5 GB, 4.2 GB–4.9 GB" in lines["INT4"]
+    lines = {line.split()[0]: line for line in reasons.splitlines() if line.strip()}
     assert "it has 7.25 billion weights, not 7" in lines["INT8"]
     assert "8.30 bits a weight, not 8" in lines["INT8"]
     assert "8 heads for 32 (GQA)" in done.stdout

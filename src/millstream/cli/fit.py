@@ -281,8 +281,9 @@ def _precisions(made: Fit, args: Namespace, terminal: Terminal) -> None:
 
     names = ["precision", "weights", "bits", "total", "fits"]
     names += ["speed"] if made.pace else []
-    names += ["rule", "why"]
+    names.append("rule")
     rows = [[say(f"fit.head-{name}") for name in names]]
+    reasons = []
     for row in made.rows:
         each = row.precision
         if not args.all and each.label not in words.SHORT:
@@ -294,10 +295,18 @@ def _precisions(made: Fit, args: Namespace, terminal: Terminal) -> None:
             cells += [size(each.weights), f"{each.bits:.2f}", size(row.total), words.fits(row.fits)]
         if made.pace:
             cells.append(f"{row.pace.decode:.3g}" if row.pace else "–")
-        rows.append([*cells, words.rule(row) or "–", words.why(row)])
+        rows.append([*cells, words.rule(row) or "–"])
+        if why := words.why(row):
+            reasons.append([each.label, why])
     _table(say("fit.title-types"), rows, terminal, gap=args.all)
     if not args.all:
         terminal.out("  " + terminal.paint_out(say("fit.all-types"), "dim"))
+        terminal.out()
+    if reasons:
+        terminal.out(terminal.paint_out(say("fit.title-why"), "bold"))
+        wide = max(len(name) for name, _ in reasons)
+        for name, why in reasons:
+            terminal.out(f"  {terminal.paint_out(name.ljust(wide), 'cyan')}  {clean(why)}")
         terminal.out()
 
 

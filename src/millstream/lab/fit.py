@@ -48,7 +48,8 @@ _GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q3_K_M", "Q2_K
 _PARTS: tuple[tuple[str, str], ...] = (
     ("embeddings", r"token_embd|per_layer_token_embd|position_embd|token_types"),
     ("head", r"^output\."),
-    ("experts", r"_exps\."),
+    ("experts", r"_exps\.|_shexp\."),
+    ("routers", r"ffn_gate_inp|exp_probs_b"),
     ("feed-forward", r"ffn_(gate|up|down)"),
     ("attention", r"attn_(q|k|v|qkv|kv|output|gate)|attn_sinks"),
     ("recurrent", r"ssm_|time_mix|channel_mix|shortconv"),
@@ -57,7 +58,7 @@ _PARTS: tuple[tuple[str, str], ...] = (
 
 class Part(msgspec.Struct, frozen=True):
     """Tensors of one part of a model that have one type. part: "embeddings", "head", "experts",
-    "feed-forward", "attention", "recurrent", "other"."""
+    "routers", "feed-forward", "attention", "recurrent", "other"."""
 
     part: str
     type: str
@@ -199,7 +200,7 @@ def fit(
     labels: of the precisions that are set side by side. depth: tokens before the one that is
     timed."""
     sizes = shape(model.header)
-    use = _possible(use, sizes)
+    asked, use = use, _possible(use, sizes)
     memory = footprint(model.headers, use, sizes=sizes)
     tensors = model.tensors
     own = as_it_is(model.headers)
@@ -208,7 +209,8 @@ def fit(
     rows = tuple(
         _row(model, sizes, memory, label, machine, speed, use, nominal, depth) for label in labels
     )
-    fits = None if machine.free is None else memory.total <= machine.free
+    room = capacity(machine)
+    fits = None if room is None else memory.total <= room
     offloads = tuple(offload(model, sizes, use, gpu, machine) for gpu in machine.gpus)
     made = Fit(
         name=model.name,
@@ -231,15 +233,16 @@ def fit(
         grid=tuple(grid(model, sizes, use, machine)),
         machine=machine,
         fits=fits,
-        room=tuple(rooms(model, sizes, use, machine.free)),
+        room=tuple(rooms(model, sizes, use, room)),
         offloads=offloads,
         pace=predict(todo, speed, use, depth=depth) if speed else None,
         training=training_footprint(tensors, sizes, how) if how else None,
         how=how,
         advice=(),
-        notes=tuple(_notes(model, sizes, own)),
+        notes=(),
     )
-    return msgspec.structs.replace(made, advice=tuple(_advice(made)))
+    notes = (*_notes(model, sizes, asked), *_doubts(made))
+    return msgspec.structs.replace(made, advice=tuple(_advice(made)), notes=notes)
 
 
 def _possible(use: Use, sizes: Shape) -> Use:
@@ -247,6 +250,15 @@ def _possible(use: Use, sizes: Shape) -> Use:
     if sizes.context and use.context > sizes.context:
         return msgspec.structs.replace(use, context=sizes.context)
     return use
+
+
+def capacity(machine: Machine) -> int | None:
+    """Bytes that a model can be spread over: the free memory, and one card's that llama.cpp can
+    use here. None where the system doesn't say."""
+    if machine.free is None:
+        return None
+    usable = [g for g in machine.gpus if g.backend in machine.usable and not g.unified]
+    return machine.free + max((max(0, gpu.free - _reserve(gpu)) for gpu in usable), default=0)
 
 
 def _nominal(model: Model) -> float:
@@ -313,11 +325,12 @@ def grid(model: Model, sizes: Shape, use: Use, machine: Machine) -> Iterator[Cel
     """Contexts up to what the model was trained for, times slots."""
     trained = sizes.context or CONTEXTS[-1]
     contexts = sorted({c for c in (*CONTEXTS, use.context, trained) if c <= trained})
+    room = capacity(machine)
     for context in contexts:
         for slots in sorted({*SLOTS, use.slots}):
             asked = msgspec.structs.replace(use, context=context, slots=slots)
             made = footprint(model.headers, asked, sizes=sizes)
-            fits = None if machine.free is None else made.total <= machine.free
+            fits = None if room is None else made.total <= room
             yield Cell(context, slots, made.cache + made.states, made.total, fits)
 
 
@@ -344,7 +357,8 @@ def _row(
     if made.impossible:
         return Row(made, 0, None)
     total = memory.total - memory.weights - memory.repack + made.weights + made.repack
-    fits = None if machine.free is None else total <= machine.free
+    room = capacity(machine)
+    fits = None if room is None else total <= room
     pace = None
     if speed is not None and not label.startswith("INT"):
         ftype = {"FP32": "F32", "FP16": "F16"}.get(label, label)
@@ -371,8 +385,13 @@ def _reasons(
             yield Advice("lab.reason-count", values)
     if not quoted.low <= total <= quoted.high:
         more = total - made.weights
-        share = round(100 * more / made.weights)
-        values = {"size": more, "share": share, "context": use.context, "slots": use.slots}
+        share, least, most = (
+            round(100 * part) for part in (
+                more / made.weights, quoted.low / quoted.weights - 1,
+                quoted.high / quoted.weights - 1,
+            )
+        )  # fmt: skip
+        values = {"size": more, "share": share, "least": least, "most": most}
         yield Advice("lab.reason-running", values)
 
 
@@ -417,7 +436,9 @@ def offload(model: Model, sizes: Shape, use: Use, gpu: Gpu, machine: Machine) ->
         experts = sum(t.size for t in model.tensors if "_exps." in t.name)
         outside = whole - experts
     vram = _vram(model, sizes, use, gpu, low)
-    total = footprint(model.headers, use, sizes=sizes).total
+    beside = footprint(model.headers, use, sizes=sizes).total
+    if low:
+        beside -= vram - _reserve(gpu) - _twice(model)
 
     def takes(context: int) -> int:
         return _vram(model, sizes, msgspec.structs.replace(use, context=context), gpu, count)
@@ -427,7 +448,7 @@ def offload(model: Model, sizes: Shape, use: Use, gpu: Gpu, machine: Machine) ->
         layers=low,
         all=count,
         vram=vram,
-        ram=max(0, total - vram + _reserve(gpu)),
+        ram=max(0, beside),
         whole=whole,
         context=_longest(takes, gpu.free, sizes.context or CONTEXTS[-1]),
         experts_outside=0 < outside <= gpu.free,
@@ -451,6 +472,13 @@ def _vram(model: Model, sizes: Shape, use: Use, gpu: Gpu, layers: int) -> int:
     return size + compute_bytes(sizes, use) + _reserve(gpu)
 
 
+def _twice(model: Model) -> int:
+    """Bytes of a table that is looked up in memory and is the head on the card."""
+    if any(tensor.name == "output.weight" for tensor in model.tensors):
+        return 0
+    return sum(tensor.size for tensor in model.tensors if tensor.name == "token_embd.weight")
+
+
 def _reserve(gpu: Gpu) -> int:
     return _METAL_RESERVE if gpu.backend == "metal" else _RESERVE
 
@@ -458,8 +486,8 @@ def _reserve(gpu: Gpu) -> int:
 # -------------------------------------------------------------------------------------- in words
 
 
-def _notes(model: Model, sizes: Shape, own: Precision) -> Iterator[Advice]:
-    """What a reader should know of these figures."""
+def _notes(model: Model, sizes: Shape, asked: Use) -> Iterator[Advice]:
+    """What a reader should know of these figures. asked: the use before it was made possible."""
     if model.kind == "typical" and model.stands_for == model.name:
         yield Advice("lab.note-known", {"name": model.name})
     elif model.kind == "typical":
@@ -468,8 +496,19 @@ def _notes(model: Model, sizes: Shape, own: Precision) -> Iterator[Advice]:
         yield Advice("lab.note-config")
     if model.header.architecture == "llama" and model.header.number("attention.sliding_window"):
         yield Advice("lab.note-window")
+    if sizes.context and asked.context > sizes.context:
+        values = {"asked": asked.context, "context": sizes.context}
+        yield Advice("lab.note-context", values)
     if not sizes.layers:
         yield Advice("lab.note-no-layers", {"architecture": sizes.architecture or "?"})
+
+
+def _doubts(made: Fit) -> Iterator[Advice]:
+    """What these figures are not sure of."""
+    if made.pace is not None and made.pace.noisy:
+        yield Advice("lab.note-noisy", {"share": made.pace.share, "spread": made.pace.spread})
+    if made.offloads:
+        yield Advice("lab.note-gpu-untested")
 
 
 def _advice(made: Fit) -> Iterator[Advice]:

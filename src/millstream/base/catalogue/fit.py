@@ -62,6 +62,7 @@ MESSAGES = {
     "head-prefill": Text("prompt tokens/s", "提示词 token/秒"),
     "head-rule": Text("rule of thumb: weights, to run", "经验法则：权重，运行"),
     "head-why": Text("fallbacks; why the rule differs", "回退；与经验法则不同的原因"),
+    "title-why": Text("Fallbacks; why the rule of thumb differs", "回退；与经验法则不同的原因"),
     "head-context": Text("context", "上下文"),
     "head-slots": Text("{slots} at once", "{slots} 个并发"),
     "head-model": Text("model", "模型"),
@@ -98,36 +99,32 @@ MESSAGES = {
     "piece-embeddings": Text("embeddings", "词嵌入"),
     "piece-head": Text("head", "输出层"),
     "piece-experts": Text("experts", "专家"),
+    "piece-routers": Text("routers", "路由"),
     "piece-feed-forward": Text("feed-forward", "前馈"),
     "piece-attention": Text("attention", "注意力"),
     "piece-recurrent": Text("recurrent", "循环"),
     "piece-other": Text("norms and others", "归一化等"),
     "what-weights": Text(
-        "{piece}, {type}: {tensors} tensors, {weights:,.1f} million weights",
-        "{piece}，{type}：{tensors} 个张量，{weights:,.1f}M 个权重",
+        "{piece}, {tensors} × {type}: {weights:,.1f} million weights",
+        "{piece}，{tensors} × {type}：{weights:,.1f}M 个权重",
     ),
     "what-all": Text("in all", "合计"),
     "what-repack": Text(
         "weights in the order that this processor multiplies faster",
         "按本处理器更快的顺序重排的权重",
     ),
-    "what-layers": Text("layers {first}–{last}: {kind}", "第 {first}–{last} 层：{kind}"),
+    "what-layers": Text("layers {which}: {kind}", "第 {which} 层：{kind}"),
     "kind-attention": Text("keys and values of every token", "每个 token 的键和值"),
     "kind-window": Text(
-        "keys and values of a window of {window} tokens", "滑动窗口 {window} 个 token 的键和值"
+        "keys and values of a window of {window:,} tokens", "滑动窗口 {window:,} 个 token 的键和值"
     ),
     "kind-latent": Text("one latent for each token (MLA)", "每个 token 一个潜向量（MLA）"),
     "kind-recurrent": Text("a state for each call, however long", "每个并发一个状态，与长度无关"),
     "kind-both": Text("keys, values and a state", "键、值和状态"),
     "kind-nothing": Text("nothing", "无"),
-    "kind-mqa": Text(
-        "keys and values of every token, one head for {heads} (MQA)",
-        "每个 token 的键和值，{heads} 个头共用一个（MQA）",
-    ),
-    "kind-gqa": Text(
-        "keys and values of every token, {kv} heads for {heads} (GQA)",
-        "每个 token 的键和值，{heads} 个头共用 {kv} 个（GQA）",
-    ),
+    "heads-mqa": Text(", one head for {heads} (MQA)", "，{heads} 个头共用一个（MQA）"),
+    "heads-gqa": Text(", {kv} heads for {heads} (GQA)", "，{heads} 个头共用 {kv} 个（GQA）"),
+    "and": Text("; ", "；"),
     "what-compute": Text("for {batch} tokens at a time", "每批 {batch} 个 token"),
     "what-output": Text("what a batch leaves for the sampler", "供采样的输出"),
     "what-runtime": Text("the process: library, vocabulary, graphs", "进程本身：库、词表、计算图"),
@@ -177,7 +174,6 @@ MESSAGES = {
         "{model}：{quantization}，{slots} 个并发 × {context} 个 token，{memory}；"
         "最多 {at_once} 个并发调用，最长需要 {needed} 个 token",
     ),
-    "plan-elsewhere": Text("{model}: at {where}", "{model}：位于 {where}"),
     "score": Text("The plan against the run", "计划与实际对比"),
     "score-total": Text(
         "planned {planned}; {corrected} by the tokens that there really were; it took {took}",

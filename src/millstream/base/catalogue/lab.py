@@ -153,6 +153,10 @@ MESSAGES = {
         "llama.cpp does not use the sliding window of this architecture: the whole context is kept",
         "llama.cpp 不使用该架构的滑动窗口：会保留全部上下文",
     ),
+    "note-context": Text(
+        "the model was made for {context:,} tokens of context; {asked:,} were asked for",
+        "该模型的上下文上限为 {context:,} 个 token；要求的是 {asked:,}",
+    ),
     "note-no-layers": Text(
         "nothing is known of the layers of {architecture!r}: the cache is not in these sums",
         "不了解 {architecture!r} 的层结构：以下数值不含缓存",
@@ -169,18 +173,16 @@ MESSAGES = {
     ),
     # ------------------------------------------------------- why a rule of thumb says otherwise
     "reason-bits": Text(
-        "{bits:.2f} bits a weight, not {said}: blocks have scales, and some tensors get more bits",
-        "每个权重 {bits:.2f} 位而非 {said} 位：分块带有缩放系数，且部分张量使用更多位",
+        "{bits:.2f} bits a weight, not {said}, with scales and better tensors",
+        "含缩放系数与高精度张量，每个权重 {bits:.2f} 位而非 {said} 位",
     ),
     "reason-count": Text(
         "it has {parameters:.2f} billion weights, not {said:g}",
         "实际有 {parameters:.2f}B 个权重，而非 {said:g}B",
     ),
     "reason-running": Text(
-        "running adds {size} ({share} %) at {slots} × {context} tokens; the rule allows 20 to 40 % "
-        "whatever the context",
-        "在 {slots} × {context} 个 token 下运行另需 {size}（{share} %）；经验法则不论上下文一律按 "
-        "20～40 % 估算",
+        "running adds {share} % ({size}) as asked, not {least} to {most} % whatever the use",
+        "按要求运行另需 {share} %（{size}），而非一律 {least}～{most} %",
     ),
     # ------------------------------------------------------------------------------------ advice
     "advice-unknown": Text(
@@ -200,8 +202,8 @@ MESSAGES = {
         "若缓存类型改为 {type} 则可以运行（{size}）",
     ),
     "advice-context": Text(
-        "it would fit with {context} tokens of context for one call (setting embedded.context)",
-        "若只用一个并发、上下文 {context} 个 token 则可以运行（设置 embedded.context）",
+        "it would fit with {context:,} tokens of context for one call (setting embedded.context)",
+        "若只用一个并发、上下文 {context:,} 个 token 则可以运行（设置 embedded.context）",
     ),
     "advice-type": Text(
         "take it in {type} instead: {size}",
@@ -212,8 +214,8 @@ MESSAGES = {
         "任何量化都无法在本机运行：请换用更小的模型（millstream models recommend）",
     ),
     "advice-card": Text(
-        "{gpu} takes all of it, with up to {context} tokens of context",
-        "{gpu} 可容纳全部模型，上下文最多 {context} 个 token",
+        "{gpu} takes all of it, with up to {context:,} tokens of context",
+        "{gpu} 可容纳全部模型，上下文最多 {context:,} 个 token",
     ),
     "advice-layers": Text(
         "{gpu} takes {layers} of {all} layers; the rest stays in memory",
@@ -257,9 +259,6 @@ MESSAGES = {
     "why-experts": Text(
         "a token takes {active:.1f} of its {parameters:.0f} billion weights",
         "每个 token 只用到 {parameters:.0f}B 权重中的 {active:.1f}B",
-    ),
-    "why-context": Text(
-        "an app's calls need {context} tokens", "应用的调用需要 {context} 个 token"
     ),
     "nothing-fits": Text(
         "no model of the list fits into {free}",

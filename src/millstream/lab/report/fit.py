@@ -67,10 +67,10 @@ def memory(fit: Fit) -> Iterator[Item]:
     if fit.memory.repack:
         yield Item(say("fit.part-repack"), say("fit.what-repack"), fit.memory.repack)
     first = True
-    for layers in fit.layers:
-        size = layers.keys + layers.values + layers.states
+    for kind, many in alike(fit.layers).items():
+        size = sum(layers.keys + layers.values + layers.states for layers in many)
         if size:
-            where = say("fit.what-layers", first=layers.first, last=layers.last, kind=kept(layers))
+            where = say("fit.what-layers", which=numbers(many), kind=kind)
             yield Item(say("fit.part-cache") if first else "", where, size)
             first = False
     if said:
@@ -84,12 +84,27 @@ def memory(fit: Fit) -> Iterator[Item]:
     yield Item(say("fit.part-total"), "", fit.memory.total)
 
 
+def alike(groups: Sequence[Layers]) -> dict[str, list[Layers]]:
+    """Groups of layers that keep the same, wherever they are, by the words for it."""
+    found: dict[str, list[Layers]] = {}
+    for layers in groups:
+        found.setdefault(kept(layers), []).append(layers)
+    return found
+
+
+def numbers(groups: Sequence[Layers]) -> str:
+    """The numbers of layers: 0–4, 6–10 …"""
+    named = [f"{g.first}–{g.last}" if g.first < g.last else f"{g.first}" for g in groups]
+    return ", ".join(named if len(named) < 4 else [*named[:2], "…", named[-1]])
+
+
 def kept(layers: Layers) -> str:
     """What layers keep of the tokens before."""
-    if layers.kind == "attention" and layers.kv_heads < layers.heads:
+    text = say(f"fit.kind-{layers.kind}", window=layers.window)
+    if layers.kind in ("attention", "window", "both") and layers.kv_heads < layers.heads:
         kind = "mqa" if layers.kv_heads == 1 else "gqa"
-        return say(f"fit.kind-{kind}", heads=layers.heads, kv=layers.kv_heads)
-    return say(f"fit.kind-{layers.kind}", window=layers.window)
+        text += say(f"fit.heads-{kind}", heads=layers.heads, kv=layers.kv_heads)
+    return text
 
 
 def fits(value: bool | None) -> str:
@@ -116,7 +131,7 @@ def why(row: Row) -> str:
     if made.imatrix:
         said.append(say("fit.needs-imatrix"))
     said += [reason.text for reason in row.reasons]
-    return "; ".join(said)
+    return say("fit.and").join(said)
 
 
 def grid(fit: Fit) -> tuple[list[int], list[tuple[int, list[Place]]]]:
