@@ -26,7 +26,7 @@ class ModelRef(msgspec.Struct, frozen=True):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.provider}/{self.name}"
+        return f"{self.provider}/{self.name}" if self.name else "?"  # a template's model is empty
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

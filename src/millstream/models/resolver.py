@@ -89,6 +89,8 @@ class Resolver:
         try:
             if ref == LOCAL:
                 target, label = await self.default()
+            elif rule is None and not ref.name:
+                return Resolution(ref, error=NotHere("resolver.no-name"))
             elif rule is None:
                 target, label = await self.named(provider_name(ref.provider), ref.name)
             elif "/" not in rule.target:

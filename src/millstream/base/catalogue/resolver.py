@@ -8,6 +8,12 @@ MESSAGES = {
         "Set {variable}, or store the key with `millstream keys set {provider}`.",
         "请设置 {variable}，或用 `millstream keys set {provider}` 保存密钥。",
     ),
+    "no-name": Text(
+        "the node does not say which model it wants",
+        "该节点没有指定使用哪个模型",
+        "Choose a model in the app, or for this run: --model PROVIDER/NAME, or --local.",
+        "请在应用中选择模型，或为本次运行指定：--model PROVIDER/NAME 或 --local。",
+    ),
     "no-server": Text(
         "no {kind} server answers here",
         "这里没有可用的 {kind} 服务",

@@ -21,7 +21,7 @@ MESSAGES = {
         "the tool {tool} is not here: it was made from an API description that the app file does "
         "not carry",
         "本机没有工具 {tool}：它由一份 API 描述生成，而应用文件中不含这份描述",
-        "Call the API from a code node's neighbour, an http-request node, once those run here.",
+        "Call the API from an http-request node instead, once those run here.",
         "待 HTTP 请求节点可用后，请改用该节点调用此 API。",
     ),
     "not-here-workflow": Text(
