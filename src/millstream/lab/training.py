@@ -153,7 +153,9 @@ def activations(sizes: Shape, how: Training, *, gated: bool = True) -> int:
     inner = sizes.inner * 8 if not sizes.attention else 0
     live = tokens * (18 * sizes.width + max((8 if gated else 4) * hidden, inner) + scores)
     count = len(sizes.layers)
-    kept = 2 * tokens * sizes.width * count + live if how.checkpointing else live * count
+    kept = live * count
+    if how.checkpointing:
+        kept = min(kept, 2 * tokens * sizes.width * count + live)
     return wide * kept
 
 
