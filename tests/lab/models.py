@@ -43,7 +43,7 @@ def llama(path: Path, *, experts: int = 0, seed: int = 1, type: int = F16, layer
             "llama.expert_used_count": (4, 2),
         }
     if words:
-        metadata |= _vocabulary()
+        metadata |= vocabulary()
     shapes: list[tuple[str, tuple[int, ...]]] = [("token_embd.weight", (WIDTH, VOCABULARY))]
     for n in range(layers):
         shapes += [
@@ -84,7 +84,7 @@ def llama(path: Path, *, experts: int = 0, seed: int = 1, type: int = F16, layer
     return path
 
 
-def _vocabulary() -> dict[str, Value]:
+def vocabulary() -> dict[str, Value]:
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{n:02X}>" for n in range(256)), *WORDS]
     kinds = [2, 3, 3, *([6] * 256), *([1] * len(WORDS))]
     scores = [0.0] * 259 + [-float(n) for n in range(len(WORDS))]

@@ -10,7 +10,7 @@
 Weights, cache and output are llama.cpp's own figures to the byte. Compute follows the order in
 which its graph allocator places tensors: within a stage a few numbers per token stand side by
 side, and the largest stage counts. benchmarks/memory_truth.py holds all of them against llama.cpp
-for every architecture that can be made here; docs/lab-fit.md has the table.
+for every architecture that can be made here; docs/lab-truth.md has the table.
 
 Sources: `llama_kv_cache`, `llama_memory_recurrent`, `llama_context::graph_reserve`,
 `ggml_gallocr_reserve_n` and `ggml-cpu/repack.cpp` of llama.cpp; the stages were found by reading
@@ -125,8 +125,8 @@ def cache_bytes(layer: Layer, use: Use) -> tuple[int, int, int]:
     the windows of all slots. States are 32-bit floats, one for each slot, however long its text.
     """
     cells = layer_cells(layer, use) * use.streams
-    keys = cells * row_bytes(use.keys, layer.keys)
-    values = cells * row_bytes(use.values, layer.values)
+    keys = cells * (row_bytes(use.keys, layer.keys) + row_bytes(use.keys, layer.index))
+    values = cells * row_bytes(use.values, layer.values if use.flash else layer.padded)
     return keys, values, _F32 * use.slots * (layer.state + layer.shift)
 
 
@@ -153,29 +153,33 @@ def _padded(tokens: int) -> int:
 
 def compute_bytes(sizes: Shape, use: Use) -> int:
     """Bytes of scratch space for one batch: masks, which are there all the time, and the largest
-    stage. Numbers are 32-bit floats; flash attention's masks have 16 bits."""
+    stage. Numbers are 32-bit floats; flash attention's masks have 16 bits. Layers with a window
+    have a mask of their own."""
     tokens = use.tokens
+    kept = tokens * len(sizes.layers) * sizes.extra
     stages = [
-        tokens * _feed_forward(sizes),
-        tokens * _attention(sizes, use),
-        _recurrence(sizes, use),
+        tokens * max(_feed_forward(sizes), _attention(sizes, use)) + kept,
+        4 * kept + 5 * tokens * sizes.width if kept else 0,
+        _recurrence(sizes, use) + kept,
         use.sampled * (sizes.vocabulary + 6 * sizes.width),
     ]
-    caches = {layer_cells(layer, use) for layer in sizes.layers if layer.keys}
-    mask = tokens * sum(caches) * (2 if use.flash else _F32)
+    masks = {bool(layer.window): layer_cells(layer, use) for layer in sizes.layers if layer.keys}
+    mask = tokens * sum(masks.values()) * (2 if use.flash else _F32)
     return mask + _F32 * max(stages)
 
 
 def _feed_forward(sizes: Shape) -> int:
-    """Numbers a token: gate, up and their product; five rows of the width beside them (what goes
-    around the layer, its norm, what comes in). The experts' results need new room where they
-    don't fit into what gate and up leave."""
-    row = 5 * sizes.width
-    dense = 3 * sizes.hidden + row
+    """Numbers a token: gate, up and their product, without a gate only what goes up; five rows of
+    the width beside them (what goes around the layer, its norm, what comes in), of a Gemma 3n,
+    whose tokens are four rows, ten. The experts' results need new room where they don't fit into
+    what gate and up leave."""
+    row = (10 if sizes.architecture == "gemma3n" else 5) * sizes.width
+    times = 3 if sizes.gated else 1
+    dense = times * sizes.hidden + row
     if not sizes.experts:
         return dense
     back = sizes.used * sizes.width
-    chosen = 3 * sizes.used * sizes.expert
+    chosen = times * sizes.used * sizes.expert
     fits = back <= 2 * sizes.used * sizes.expert
     return max(dense, chosen + row + (0 if fits else back))
 
@@ -188,7 +192,8 @@ def _attention(sizes: Shape, use: Use) -> int:
     scores = 0 if use.flash else sizes.heads * use.cells
     if sizes.latent:
         head = 2 * sizes.latent + sizes.plain + 3 * sizes.rope
-        return sizes.heads * head + 5 * sizes.width + sizes.queries + scores
+        chosen = 2 * use.cells if sizes.indexers else 0  # of each token before it; too low
+        return sizes.heads * head + 5 * sizes.width + sizes.queries + scores + chosen
     queries, keys = sizes.heads * sizes.key, sizes.kv_heads * sizes.key
     caches = 2 if sizes.window else 1
     if use.flash:
@@ -199,10 +204,16 @@ def _attention(sizes: Shape, use: Use) -> int:
 def _recurrence(sizes: Shape, use: Use) -> int:
     """Numbers of a whole batch: what comes in, the convolution and its input, the scan, and the
     states of all slots before and after it."""
+    if sizes.head:  # rows of the width that an RWKV mixes with the token before
+        rows = 20 if sizes.architecture.endswith("7") else 15
+        return sizes.width * (use.tokens * rows + 2 * use.slots * sizes.head)
     if not sizes.inner:
         return 0
     state = sizes.state * sizes.inner
     both = sizes.inner + 2 * sizes.groups * sizes.state
+    if sizes.architecture.startswith("qwen3"):  # a delta rule
+        token = (3 * both + 5 * sizes.inner) // 2 + 5 * sizes.width
+        return use.tokens * token + 2 * use.slots * state
     if sizes.groups:
         token = sizes.inner + both + 2 * both + 2 * sizes.inner + 3 * sizes.width
         return use.tokens * token + 2 * use.slots * state

@@ -17,13 +17,14 @@ import msgspec
 
 from millstream.models.gguf import Header
 
-# Layers that see everything: every nth one, where a header gives no pattern. `_FIRST`: counted
-# from the first layer, else from the last of each group.
+# Layers that see everything where a header gives no pattern: the last one of each group of so many,
+# in those of `_FIRST` the first one. Only these architectures heed a window.
 _PERIODS = {
     "gemma2": 2,
     "gemma3": 6,
     "gemma3n": 5,
     "cohere2": 4,
+    "cohere2moe": 4,
     "gpt-oss": 2,
     "llama4": 4,
     "olmo2": 4,
@@ -31,26 +32,43 @@ _PERIODS = {
     "exaone-moe": 4,
     "smallthinker": 4,
     "afmoe": 4,
+    "laguna": 4,
+    "mellum": 4,
+    "muse-glimmer": 4,
+    "plamo3": 8,
 }
-_FIRST = ("smallthinker",)
-_WINDOWS = {"gemma2": 4096, "llama4": 8192}  # where a header doesn't say how long
+_FIRST = ("smallthinker", "cohere2moe", "laguna")
+_SAID = ("gemma4", "granite_swa", "spark2_5", "mimo2", "step35", "maple")  # always by a pattern
+_WINDOWS = {"gemma2": 4096, "exaone4": 4096, "exaone-moe": 128}  # where a header doesn't say
+_FIXED = {"llama4": 8192, "smallthinker": 4096}  # whatever a header says
 _RECURRENT = ("mamba", "mamba2", "rwkv6", "rwkv7", "rwkv6qwen2", "arwkv7")
 _BOTH = ("falcon-h1",)  # attention and a recurrent part in the same layer
 _MIXED = ("jamba", "granitehybrid", "nemotron_h", "nemotron_h_moe", "plamo2", "lfm2", "lfm2moe",
-          "kimi-linear")  # fmt: skip
-_PERIODIC = ("qwen3next", "qwen35", "qwen35moe")  # recurrent but for every nth layer
-_ENCODERS = ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2",
-             "jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder")  # fmt: skip
+          "kimi-linear", "bailingmoe3", "kimi-k3")  # fmt: skip
+_PERIODIC = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "minimax-01": 8}
+"""Recurrent but for every nth layer."""
+_INDEXED = ("deepseek32", "glm-dsa")  # a short key for each token, to choose whom to attend to
+_WITHOUT = ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2",
+            "jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder", "dream", "llada",
+            "llada-moe", "rnd1")  # fmt: skip
+"""Those that see a whole text at once and keep nothing of it: encoders, diffusion."""
+_EXAONE_WITH_WINDOWS = 64  # layers
+_UNGROUPED = ("mamba", "jamba")
+_OWN_INPUTS = 256  # numbers that every layer of a Gemma 3n gets of each token
 
 
 class Layer(msgspec.Struct, frozen=True):
     """One layer. heads: of queries; keys, values: numbers that a token leaves in the cache, for
-    all heads; window: tokens that it looks back, 0 for all. state, shift: numbers that a recurrent
-    layer keeps for each sequence (of its state, and of the last tokens)."""
+    all heads; index: of a key beside them that is only for choosing tokens; window: tokens that it
+    looks back, 0 for all. padded: what `values` takes without flash attention, where all layers
+    have the room of the widest. state, shift: numbers that a recurrent layer keeps for each
+    sequence (of its state, and of the last tokens)."""
 
     heads: int = 0
     keys: int = 0
     values: int = 0
+    padded: int = 0
+    index: int = 0
     window: int = 0
     state: int = 0
     shift: int = 0
@@ -61,9 +79,11 @@ class Shape(msgspec.Struct, frozen=True):
 
     width: what stands for a token between layers. key, value: of a head. latent: the compressed
     vector of latent attention; plain, rope: of a query's head without and with a place, there;
-    queries: the compressed vector of queries. hidden: of dense feed-forward layers; expert: of
-    one expert of `experts`, of which a token takes `used`. inner: width of a recurrent layer;
-    state: of one of its channels; groups, kernel: of its projections and its convolution.
+    queries: the compressed vector of queries. indexers: heads that choose tokens. hidden: of dense
+    feed-forward layers, 0 if there are none; expert: of one expert of `experts`, of which a token
+    takes `used`; gated: both have a gate. extra: what each layer gets of a token beside the width.
+    inner: width of a recurrent layer; state: of one of its channels; groups, kernel: of its
+    projections and its convolution; head: of an RWKV.
     """
 
     architecture: str
@@ -79,14 +99,18 @@ class Shape(msgspec.Struct, frozen=True):
     plain: int = 0
     rope: int = 0
     queries: int = 0
+    indexers: int = 0
     hidden: int = 0
     experts: int = 0
     used: int = 0
     expert: int = 0
+    gated: bool = True
+    extra: int = 0
     inner: int = 0
     state: int = 0
     groups: int = 0
     kernel: int = 0
+    head: int = 0
 
     @property
     def attention(self) -> bool:
@@ -119,27 +143,30 @@ def shape(header: Header) -> Shape:
     if f"{architecture}.attention.head_count_kv" in header.metadata:
         kv_heads = _by_layer(header, "attention.head_count_kv", count)
     windows = _windows(header, count)
-    recurrent = _recurrent(header, kv_heads)
-    attends = [not r for r in recurrent] if architecture not in _BOTH else [True] * count
+    attends, recurrent = _kinds(header, kv_heads)
     shift, state = _kept(header)
     caching = _caching(header, count)
+    index = number("attention.indexer.key_length") if architecture in _INDEXED else 0
+    key_near = _or(header.number("attention.key_length_swa"), key)
+    value_near = _or(header.number("attention.value_length_swa"), value)
+    values = [kv_heads[n] * (value_near if windows[n] else value) for n in range(count)]
     layers = []
     for n in range(count):
         keeps = attends[n] and caching[n]
-        key_n, value_n = key, value
-        if windows[n]:
-            key_n = header.number("attention.key_length_swa") or key
-            value_n = header.number("attention.value_length_swa") or value
         layers.append(
             Layer(
                 heads=heads[n] if attends[n] else 0,
-                keys=kv_heads[n] * key_n if keeps else 0,
-                values=kv_heads[n] * value_n if keeps and not latent else 0,
+                keys=kv_heads[n] * (key_near if windows[n] else key) if keeps else 0,
+                values=values[n] if keeps and not latent else 0,
+                padded=max(values) if keeps and not latent else 0,
+                index=index if keeps else 0,
                 window=windows[n] if keeps else 0,
                 state=state if recurrent[n] else 0,
                 shift=shift if recurrent[n] else 0,
             )
         )
+    hidden, expert, gated = _feed_forward(header)
+    scans = any(recurrent)
     return Shape(
         architecture=architecture,
         width=width,
@@ -154,14 +181,20 @@ def shape(header: Header) -> Shape:
         plain=max(0, number("attention.key_length_mla") - number("rope.dimension_count")),
         rope=number("rope.dimension_count"),
         queries=number("attention.q_lora_rank"),
-        hidden=number("feed_forward_length"),
+        indexers=number("attention.indexer.head_count") if index else 0,
+        hidden=hidden,
         experts=number("expert_count"),
         used=number("expert_used_count"),
-        expert=number("expert_feed_forward_length") or number("feed_forward_length"),
-        inner=number("ssm.inner_size"),
-        state=number("ssm.state_size"),
-        groups=number("ssm.group_count"),
-        kernel=number("ssm.conv_kernel"),
+        expert=expert,
+        gated=gated,
+        extra=_OWN_INPUTS
+        if architecture == "gemma3n"
+        else number("embedding_length_per_layer_input"),
+        inner=number("ssm.inner_size") if scans else 0,
+        state=number("ssm.state_size") if scans else 0,
+        groups=number("ssm.group_count") if scans else 0,
+        kernel=number("ssm.conv_kernel") if scans else 0,
+        head=number("wkv.head_size") if scans else 0,
     )
 
 
@@ -184,43 +217,81 @@ def _by_layer(header: Header, key: str, count: int) -> list[int]:
     return [header.number(key) or 0] * count
 
 
+def _feed_forward(header: Header) -> tuple[int, int, bool]:
+    """Hidden numbers of a dense layer and of one expert, and whether they are gated: by the
+    tensors, since headers say it in several ways; without any by the header."""
+    hidden = expert = 0
+    gated = False
+    seen = False
+    for tensor in header.tensors:
+        _, _, part = tensor.name.partition("ffn_")
+        if not part or len(tensor.shape) < 2:
+            continue
+        if part == "down.weight":
+            hidden, seen = max(hidden, tensor.shape[0]), True
+        elif part == "down_exps.weight":
+            expert, seen = max(expert, tensor.shape[0]), True
+        elif part in ("gate.weight", "gate_exps.weight", "gate_up_exps.weight"):
+            gated = True
+        elif part == "up.weight":  # of Phi 3 and GLM 4 it has the gate in it
+            gated = gated or tensor.shape[1] == 2 * (header.number("feed_forward_length") or 0)
+    if seen:
+        return hidden, expert, gated
+    hidden = header.number("feed_forward_length") or 0
+    return hidden, header.number("expert_feed_forward_length") or hidden, True
+
+
 def _windows(header: Header, count: int) -> list[int]:
     """Tokens that each layer looks back; 0 for all."""
     architecture = header.architecture
-    period = _PERIODS.get(architecture)
     length = header.number("attention.sliding_window")
     if length is None:
-        length = _WINDOWS.get(architecture, 0)
-    pattern = header.metadata.get(f"{architecture}.attention.sliding_window_pattern")
-    if not length or architecture in _ENCODERS:
+        length = _WINDOWS.get(architecture, _FIXED.get(architecture, 0))
+        if architecture == "smallthinker":
+            length = 0
+    elif length:
+        length = _FIXED.get(architecture, length)
+    if architecture == "exaone4" and count != _EXAONE_WITH_WINDOWS:
+        length = 0
+    if not length or architecture in _WITHOUT:
         return [0] * count
-    if isinstance(pattern, tuple) and len(pattern) >= count and architecture not in ("llama",):
+    if architecture == "lfm2":
+        return [length] * count
+    pattern = header.metadata.get(f"{architecture}.attention.sliding_window_pattern")
+    period = _PERIODS.get(architecture)
+    if isinstance(pattern, tuple) and len(pattern) >= count and (period or architecture in _SAID):
         return [length if on else 0 for on in pattern[:count]]
-    if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 0 and period:
-        period = pattern
     if period is None:
         return [0] * count
+    if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern >= 0:
+        period = pattern
+    if not period:
+        return [length] * count
     whole = 0 if architecture in _FIRST else period - 1
     return [0 if n % period == whole else length for n in range(count)]
 
 
-def _recurrent(header: Header, kv_heads: list[int]) -> list[bool]:
-    """Which layers keep a state."""
+def _kinds(header: Header, kv_heads: list[int]) -> tuple[list[bool], list[bool]]:
+    """Which layers attend, and which keep a state."""
     architecture, count = header.architecture, len(kv_heads)
-    said = header.metadata.get(f"{architecture}.attention.recurrent_layers")
-    if isinstance(said, tuple) and len(said) >= count:
-        return [bool(on) for on in said[:count]]
-    if architecture in (*_RECURRENT, *_BOTH):
-        return [True] * count
-    if architecture in _PERIODIC:
-        every = header.number("full_attention_interval") or 4
-        return [(n + 1) % every != 0 for n in range(count)]
-    if architecture.startswith("nemotron_h"):
+    if architecture in _RECURRENT:
+        return [False] * count, [True] * count
+    if architecture in _BOTH:
+        return [True] * count, [True] * count
+    recurrent = [False] * count
+    if every := _PERIODIC.get(architecture):
+        every = header.number("full_attention_interval") or every
+        said = header.metadata.get(f"{architecture}.attention.recurrent_layers")
+        recurrent = [(n + 1) % every != 0 for n in range(count)]
+        if isinstance(said, tuple) and len(said) >= count:
+            recurrent = [bool(on) for on in said[:count]]
+    elif architecture.startswith("nemotron_h"):
         lengths = _by_layer(header, "feed_forward_length", count)
-        return [not kv_heads[n] and not lengths[n] for n in range(count)]
-    if architecture in _MIXED or not any(kv_heads):
-        return [not n for n in kv_heads]
-    return [False] * count
+        recurrent = [not kv_heads[n] and not lengths[n] for n in range(count)]
+        return [bool(kv_heads[n]) and not lengths[n] for n in range(count)], recurrent
+    elif architecture in _MIXED or not any(kv_heads):
+        recurrent = [not n for n in kv_heads]
+    return [not r for r in recurrent], recurrent
 
 
 def _kept(header: Header) -> tuple[int, int]:
@@ -235,15 +306,19 @@ def _kept(header: Header) -> tuple[int, int]:
         rows = head * (header.heads or 0)
         return 3 * max(0, kernel - 1) * rows, head * rows
     inner, state = header.number("ssm.inner_size") or 0, header.number("ssm.state_size") or 0
-    groups = header.number("ssm.group_count") or 0
+    groups = 0 if header.architecture in _UNGROUPED else header.number("ssm.group_count") or 0
+    if not state and (length := header.number("attention.key_length")):
+        return 0, length * length * (header.heads or 0)  # linear attention
     return max(0, kernel - 1) * (inner + 2 * groups * state), state * inner
 
 
 def _caching(header: Header, count: int) -> list[bool]:
     """Which layers have keys and values of their own."""
-    if header.architecture in _ENCODERS:
+    if header.architecture in _WITHOUT:
         return [False] * count
-    shared = header.number("attention.shared_kv_layers") or 0
-    if header.architecture == "gemma3n" and not shared:
+    shared = 0
+    if header.architecture == "gemma3n":
         shared = max(0, count - 20)
+    elif header.architecture == "gemma4":
+        shared = header.number("attention.shared_kv_layers") or 0
     return [n < count - shared for n in range(count)]
