@@ -539,7 +539,7 @@ def test_a_conversion_needs_room_and_sweeps_after_the_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of_safetensors(tmp_path)
-    left, mine = tmp_path / "out" / ".converting-4194305-x", tmp_path / "out" / ".converting-1-x"
+    left, mine = tmp_path / "out" / ".passing-4194305-x", tmp_path / "out" / ".passing-1-x"
     for each in (left, mine):
         each.mkdir(parents=True)
     usage = namedtuple("usage", "total used free")

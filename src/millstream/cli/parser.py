@@ -30,6 +30,7 @@ COMMANDS = (
     "models",
     "fit",
     "quantize",
+    "compare",
     "loss",
     "bench",
     "doctor",

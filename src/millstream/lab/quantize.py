@@ -250,6 +250,17 @@ class Quantizer:
             )
         return made
 
+    async def there(
+        self, types: Sequence[str], listen: Listen = lambda progress: None
+    ) -> dict[str, Path]:
+        """Those files that are there already and are what would be made."""
+        found = {}
+        for plan in self.plans(types):
+            with suppress(BadInput):
+                if await self._kept(plan, listen):
+                    found[plan.ftype] = self._file(plan)
+        return found
+
     # ----------------------------------------------------------------------------- where to write
 
     @property

@@ -708,9 +708,10 @@ MESSAGES = {
     "compare.prompt": Text("Tokens of a prompt that is timed (256).", "计时用的提示长度（256）。"),
     "compare.output": Text("Tokens of an answer that is timed (64).", "计时用的回答长度（64）。"),
     "compare.chunks": Text(
-        "Pieces of each text that losses are measured on; 0 for all (8).",
-        "测量损失时每个文本取几块；0 为全部（8）。",
+        "Pieces of each text that losses are measured on; 0 for all (4).",
+        "测量损失时每个文本取几块；0 为全部（4）。",
     ),
+    "compare.no-tasks": Text("Leave out the small tasks.", "不做小任务。"),
     "compare.rounds": Text(
         "Times that each file is loaded and timed, there and back in turn (2).",
         "每个文件加载并计时的轮数，正序、倒序交替（2）。",

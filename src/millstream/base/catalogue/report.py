@@ -11,7 +11,6 @@ MESSAGES = {
     "total": Text("together", "合计"),
     "spread": Text("±", "±"),
     "series": Text("series", "系列"),
-    "limit": Text("limit", "界限"),
     "label": Text("point", "点"),
     "nothing": Text("There is nothing to draw here.", "没有可绘制的数据。"),
     "not-drawn": Text(

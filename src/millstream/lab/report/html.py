@@ -37,6 +37,7 @@ _MANY = 40  # rows of a chart's table
 _SHORT = 18  # letters of a row's name that isn't broken
 _SECTIONS = 3  # from which on a table of contents is of use
 _NUMERIC = re.compile(r"[~≈<>≤≥+−±-]?\s*\d")
+_UNIT = re.compile(r"(?<=\d) (?=[%×]|(?:[kMGTP]?B|ms|µs|s|[kMGTP]?FLOP/s|tokens/s)(?!\w))")
 _TAGS = {"en": "en", "zh": "zh-Hans"}
 
 
@@ -104,7 +105,7 @@ def check(path: Path) -> None:
 def _header(report: Report) -> str:
     parts = [f"<header><h1>{ink(report.title)}</h1>"]
     if report.summary:
-        points = "".join(f"<li>{ink(each)}</li>" for each in report.summary)
+        points = "".join(f"<li>{_prose(each)}</li>" for each in report.summary)
         parts.append(f'<ul class="short" aria-label="{ink(say("report.summary"))}">{points}</ul>')
     if report.facts:
         pairs = (
@@ -136,7 +137,12 @@ def _block(block: Block) -> str:
         case Plot():
             return _plot(block)
         case _:
-            return f"<p>{ink(block)}</p>"
+            return "".join(f"<p>{_prose(line)}</p>" for line in block.split("\n") if line.strip())
+
+
+def _prose(text: str) -> str:
+    """A sentence in which no number is parted from its unit."""
+    return _UNIT.sub("\u00a0", ink(text))
 
 
 def _table(table: Table) -> str:
