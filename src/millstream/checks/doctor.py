@@ -60,12 +60,12 @@ class Item(msgspec.Struct, frozen=True):
 
     @property
     def message(self) -> str:
-        return say(self.code, **self.values)
+        return hide_password(say(self.code, **self.values))
 
     @property
     def fix(self) -> str:
         """What to do about it; "" where nothing needs to be done."""
-        return next_step(self.code, **self.values)
+        return hide_password(next_step(self.code, **self.values))
 
     def as_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -102,11 +102,12 @@ class Report(msgspec.Struct):
     def as_dict(self) -> dict[str, Any]:
         """The report for machines."""
         found = self.survey
+        tried = msgspec.to_builtins(found.probes) if found else []
         return {
             "verdict": self.verdict,
             "items": [item.as_dict() for item in self.items],
             "around": msgspec.to_builtins(found.around) if found else None,
-            "tried": msgspec.to_builtins(found.probes) if found else [],
+            "tried": [each | {"url": hide_password(each["url"])} for each in tried],
             "seconds": self.seconds,
         }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from millstream.base import say
+from millstream.base import hide_password, say
 from millstream.cli.here import machine
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import Terminal, clean, label, wrap
@@ -39,7 +39,10 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if args.verbose and report.survey is not None:
         terminal.out(terminal.paint_out(say("cli.doctor.tried"), "bold"))
         rows = [[say(f"cli.doctor.head-{name}") for name in ("url", "outcome", "detail")]]
-        rows += [[probe.url, probe.outcome, probe.detail] for probe in report.survey.probes]
+        rows += [
+            [hide_password(probe.url), probe.outcome, probe.detail]
+            for probe in report.survey.probes
+        ]
         for line in terminal.table(rows):
             terminal.out("  " + line)
     sign, color = SIGNS[report.verdict]

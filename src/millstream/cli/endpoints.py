@@ -6,7 +6,7 @@ from argparse import Namespace
 
 import msgspec
 
-from millstream.base import BadInput, NotHere, say
+from millstream.base import BadInput, NotHere, hide_password, say
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import Terminal, label
 from millstream.home import Endpoint, Home
@@ -46,10 +46,11 @@ def run(args: Namespace, terminal: Terminal) -> int:
             raise NotHere("cli.endpoints.none-such", name=label(args.name))
         terminal.err(say("cli.endpoints.removed", name=label(args.name)))
     elif getattr(args, "json", False):
-        terminal.write(msgspec.json.encode(settings.endpoints).decode() + "\n")
+        shown = [msgspec.structs.replace(e, url=hide_password(e.url)) for e in settings.endpoints]
+        terminal.write(msgspec.json.encode(shown).decode() + "\n")
     elif settings.endpoints:
         rows = [[say(f"cli.endpoints.head-{name}") for name in ("name", "protocol", "url")]]
-        rows += [[e.name, e.protocol, e.url] for e in settings.endpoints]
+        rows += [[e.name, e.protocol, hide_password(e.url)] for e in settings.endpoints]
         for line in terminal.table(rows, ["cyan"], ["dim"]):
             terminal.out(line)
     else:

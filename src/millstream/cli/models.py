@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from millstream.base import Failed, NotHere, say
+from millstream.base import Failed, NotHere, hide_password, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import Terminal, label, shorten
@@ -143,7 +143,7 @@ def _served(server: Server) -> list[Model]:
     return [
         Model(
             f"{server.provider}/{model.name}",
-            server.base_url,
+            hide_password(server.base_url),
             model.size,
             model.quantization,
             model.context,
