@@ -295,6 +295,17 @@ def test_ticks_cover_the_range_and_are_few(one: float, other: float, wanted: int
     assert max(steps) - min(steps) <= 1e-6 * max(map(abs, ticks))
 
 
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(1, 12))
+def test_ticks_of_counts_are_whole(one: int, other: int, wanted: int) -> None:
+    low, high = float(min(one, other)), float(max(one, other))
+    ticks = linear_ticks(low, high, wanted, whole=True)
+    assert all(tick == round(tick) for tick in ticks)
+    assert ticks[0] <= low
+    assert ticks[-1] >= high
+    assert 2 <= len(ticks) <= MOST
+    assert linear_ticks(1, 2, whole=True) == (1, 2)
+
+
 @given(st.floats(1e-12, 1e15), st.floats(1, 1e12))
 def test_ticks_of_powers_cover_the_range_and_are_few(low: float, times: float) -> None:
     high = low * times

@@ -37,30 +37,42 @@ def has_place(value: float, axis: Axis) -> bool:
 
 
 def ruler(
-    values: Sequence[float], scale: Scale, start: float, end: float, *, wanted: int = 5
+    values: Sequence[float],
+    scale: Scale,
+    start: float,
+    end: float,
+    *,
+    wanted: int = 5,
+    whole: bool = False,
 ) -> Ruler:
     """An axis for finite values (on a log scale greater than 0), with about as many ticks as are
-    wanted and no more than eight."""
+    wanted and no more than eight. whole: there is nothing between whole numbers."""
     low, high = min(values), max(values)
     if scale == "log":
         return Ruler(log_ticks(low, high), scale, start, end)
     if 0 <= low < 0.5 * high:
         low = 0.0
-    return Ruler(linear_ticks(low, high, wanted), scale, start, end)
+    return Ruler(linear_ticks(low, high, wanted, whole=whole), scale, start, end)
 
 
-def linear_ticks(low: float, high: float, wanted: int = 5) -> tuple[float, ...]:
-    """Round numbers in equal steps, the first not above low, the last not below high."""
+def linear_ticks(
+    low: float, high: float, wanted: int = 5, *, whole: bool = False
+) -> tuple[float, ...]:
+    """Round numbers in equal steps, the first not above low, the last not below high. whole: they
+    are whole numbers."""
     if high - low <= max(LEAST, 1e-9 * max(abs(low), abs(high))):
         if max(abs(low), abs(high)) <= LEAST:
             return (0.0, 1.0)
         low, high = (0.0, high) if low > 0 else (low, 0.0)
     raw = (high - low) / max(1, min(wanted, MOST - 2))
+    raw = max(1.0, raw) if whole else raw
     power = math.floor(math.log10(raw))
     for size in (step * 10.0**up for up in (power, power + 1, power + 2) for step in _STEPS):
         first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
         first -= first * size > low
         last += last * size < high
+        if whole and size != round(size):
+            continue
         if size >= raw * (1 - 1e-9) and last - first < MOST:
             return tuple(_tidy(number * size, power) for number in range(first, last + 1))
     return (low, high)

@@ -152,11 +152,12 @@ def plot(chart: Plot, width: float) -> str:
     high = 372.0 if width > _NARROW else 300.0
     ys = [y for p in points for y in _reach(p, chart.y)]
     top, bottom = 30.0, high - 46
-    y = ruler(ys, chart.y.scale, bottom, top)
+    y = ruler(ys, chart.y.scale, bottom, top, whole=chart.y.unit == "count")
     y_texts, y_title = _words(y, chart.y)
     left = math.ceil(max(breadth(text) for text in y_texts)) + 12.0
     wanted = 6 if width > _NARROW else 4
-    x = ruler([p.x for p in points], chart.x.scale, left, width - 18, wanted=wanted)
+    xs, whole = [p.x for p in points], chart.x.unit == "count"
+    x = ruler(xs, chart.x.scale, left, width - 18, wanted=wanted, whole=whole)
     x_texts, x_title = _words(x, chart.x)
     parts = [*_grid(x, y, x_texts, y_texts, width, high)]
     parts.append(_text(y_title, 0, 12, "s", "start", width))
@@ -236,6 +237,8 @@ def _line(number: int, series: Series, some: Sequence[Point], x: Ruler, y: Ruler
         return
     places = [(x.at(p.x), y.at(p.y)) for p in some]
     d = f"M{num(places[0][0])} {num(places[0][1])}"
+    if series.form == "steps" and y.ticks[0] == 0:  # nothing is left of the first step
+        d = f"M{num(places[0][0])} {num(y.start)}V{num(places[0][1])}"
     for px, py in places[1:]:
         d += f"H{num(px)}V{num(py)}" if series.form == "steps" else f"L{num(px)} {num(py)}"
     css = "l faint" if series.faint else f"l c{number % COLORS}"
