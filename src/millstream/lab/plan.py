@@ -12,7 +12,6 @@ that is expected. On one processor calls at once take as long as one after the o
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +31,10 @@ VARIABLE = 150  # tokens of a variable of which nothing is known
 _TEMPLATE = 12  # tokens that a chat template adds to a message
 _REFERENCE = re.compile(r"\{\{#([^#{}]+)#\}\}|\{\{\s*([^#{}][^{}]*)\}\}")
 _WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯豈-﫿]")
-_PROMPTS = ("prompt_template", "instruction", "instructions", "classes", "parameters", "query")
+_BLOCK = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.S)
+_SHORT = 60  # tokens of an answer that is some values
+_ABOUT = 100  # tokens of what such a node tells the model beside its own texts
+_PROMPTS = ("prompt_template", "instruction", "parameters")
 _LIMITS = ("max_tokens", "num_predict", "max_output_tokens", "max_completion_tokens")
 
 
@@ -123,25 +125,96 @@ def calls(
 ) -> list[Call]:
     """Every node that calls a model. inputs: of the start node, where known. answer, variable:
     tokens of what nobody knows. items: that each container goes through."""
-    known: dict[str, int] = {}
+    guess = _Guess(answer, variable, items)
     if plan.start is not None and plan.root.steps:
         start = plan.root.steps[0].id
         for name, value in (inputs or {}).items():
-            known[f"{start}.{name}"] = tokens(value if isinstance(value, str) else str(value))
-    found = []
-    for step, times in _within(plan.root, 1, items):
-        ref = next((need.ref for need in step.node.needs() if need.kind == "model"), None)
-        if ref is None:
-            continue
-        data = step.spec.raw.get("data")
-        data = data if isinstance(data, dict) else {}
-        prompt = _prompt(data, known, variable)
+            where = name if name.startswith("sys.") else f"{start}.{name}"
+            guess.known[where] = tokens(value if isinstance(value, str) else str(value))
+    guess.go_through(plan.root, 1)
+    return guess.calls
+
+
+class _Guess:
+    """An app on paper: what each node would give, in tokens, in the order of a run."""
+
+    def __init__(self, answer: int, variable: int, items: int) -> None:
+        self.answer = answer
+        self.variable = variable
+        self.items = max(1, items)
+        self.known: dict[str, int] = {}  # a variable, or a node for all of its outputs
+        self.calls: list[Call] = []
+
+    def go_through(self, graph: Graph, times: int) -> None:
+        for step in graph.steps:
+            data = step.spec.raw.get("data")
+            data = data if isinstance(data, dict) else {}
+            inside = getattr(step.node, "graph", None)
+            if isinstance(inside, Graph):
+                self.go_through(inside, times * self.items)
+            ref = next((need.ref for need in step.node.needs() if need.kind == "model"), None)
+            if ref is not None:
+                self._call(step, ref, data, times)
+            elif (size := self._given(step.type, data)) is not None:
+                self.known[step.id] = size
+
+    def _call(self, step: Step, ref: ModelRef, data: Mapping[str, Any], times: int) -> None:
         limit = _limit(data)
-        output = answer if limit is None else min(limit, answer)
+        output = self.answer if limit is None else min(limit, self.answer)
+        prompt = self._prompt(data)
         if step.type != "llm":
-            output = min(output, 60)  # a class, or some parameters
-        known[step.id] = output
-        found.append(Call(step.id, step.title, ref, prompt, output, limit is not None, times))
+            output = min(output, _SHORT)
+            prompt += _TEMPLATE + _ABOUT
+        self.known[step.id] = output
+        bounded = limit is not None
+        self.calls.append(Call(step.id, step.title, ref, prompt, output, bounded, times))
+
+    def _given(self, type: str, data: Mapping[str, Any]) -> int | None:
+        """What a node gives that writes texts together; None for any other."""
+        if type == "template-transform" and isinstance(data.get("template"), str):
+            return self._text(data["template"], _named(data.get("variables")))
+        if type == "variable-aggregator" and isinstance(data.get("variables"), list):
+            return max((self._selected(each) for each in data["variables"]), default=None)
+        if type == "iteration" and _is_selector(data.get("output_selector")):
+            return self.items * self._selected(data["output_selector"])
+        return None
+
+    def _prompt(self, data: Mapping[str, Any]) -> int:
+        jinja = data.get("prompt_config")
+        jinja = jinja.get("jinja2_variables") if isinstance(jinja, dict) else None
+        names = _named(jinja)
+        total = 0
+        for text in _texts([data[key] for key in _PROMPTS if key in data]):
+            total += _TEMPLATE + self._text(text, names)
+        if _is_selector(data.get("query")):
+            total += _TEMPLATE + self._selected(data["query"])
+        return total
+
+    def _text(self, text: str, names: Mapping[str, str]) -> int:
+        """names: of a template's variables, and what they stand for."""
+        total = tokens(_BLOCK.sub("", _REFERENCE.sub("", text)))
+        for reference in _REFERENCE.finditer(text):
+            name = (reference[1] or reference[2].partition("|")[0]).strip()
+            total += self._variable(names.get(name, name))
+        return total
+
+    def _selected(self, selector: Any) -> int:
+        return self._variable(".".join(map(str, selector))) if _is_selector(selector) else 0
+
+    def _variable(self, name: str) -> int:
+        return self.known.get(name, self.known.get(name.partition(".")[0], self.variable))
+
+
+def _is_selector(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(p, str) for p in value)
+
+
+def _named(variables: Any) -> dict[str, str]:
+    """A template's variables: name → what it stands for."""
+    found = {}
+    for each in variables if isinstance(variables, list) else ():
+        if isinstance(each, dict) and _is_selector(each.get("value_selector")):
+            found[str(each.get("variable"))] = ".".join(each["value_selector"])
     return found
 
 
@@ -150,24 +223,6 @@ def tokens(text: str) -> int:
     character."""
     wide = len(_WIDE.findall(text))
     return wide + -(-(len(text) - wide) // 4)
-
-
-def _within(graph: Graph, times: int, items: int) -> Iterator[tuple[Step, int]]:
-    for step in graph.steps:
-        yield step, times
-        inside = getattr(step.node, "graph", None)
-        if isinstance(inside, Graph):
-            yield from _within(inside, times * max(1, items), items)
-
-
-def _prompt(data: Mapping[str, Any], known: Mapping[str, int], variable: int) -> int:
-    total = 0
-    for text in _texts([data[key] for key in _PROMPTS if key in data]):
-        total += _TEMPLATE + tokens(_REFERENCE.sub("", text))
-        for reference in _REFERENCE.finditer(text):
-            name = (reference[1] or reference[2]).strip()
-            total += known.get(name, known.get(name.partition(".")[0], variable))
-    return total
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -197,29 +252,47 @@ def _limit(data: Mapping[str, Any]) -> int | None:
 
 
 def at_once(plan: Plan, nodes: Iterable[str]) -> int:
-    """How many of some nodes may run at the same time: the most at one distance from the start,
-    times the parallel items of a container around them."""
-    wanted = set(nodes)
-    return max(1, _at_once(plan.root, wanted))
+    """How many of some nodes may run at the same time: those of which none waits for another and
+    none is on a branch that excludes another's, times the parallel items of a container."""
+    return max(1, _at_once(plan.root, set(nodes)))
 
 
 def _at_once(graph: Graph, wanted: set[str]) -> int:
-    distance = {0: 0}
-    waiting = deque([0] if graph.steps else [])
-    while waiting:
-        number = waiting.popleft()
-        for _, target in graph.steps[number].ways:
-            if target not in distance:
-                distance[target] = distance[number] + 1
-                waiting.append(target)
-    level: Counter[int] = Counter()
-    for number, step in enumerate(graph.steps):
+    before: list[set[int]] = [set() for _ in graph.steps]
+    ways: list[dict[int, set[str]]] = [{} for _ in graph.steps]
+    reached: set[int] = set()
+    width: dict[int, int] = {}
+    for number, step in enumerate(graph.steps):  # every edge leads to a later step
         inside = getattr(step.node, "graph", None)
         if isinstance(inside, Graph):
-            level[distance.get(number, 0)] += _parallel(step) * _at_once(inside, wanted)
+            width[number] = _parallel(step) * _at_once(inside, wanted)
         elif step.id in wanted:
-            level[distance.get(number, 0)] += 1
-    return max(level.values(), default=0)
+            width[number] = 1
+        for handle, target in step.ways:
+            before[target] |= before[number] | {number}
+            chosen = {branch: set(taken) for branch, taken in ways[number].items()}
+            if step.branching:
+                chosen[number] = {handle}
+            if target in reached:  # only what all ways to it have in common
+                old = ways[target]
+                chosen = {branch: old[branch] | chosen[branch] for branch in old.keys() & chosen}
+            ways[target] = chosen
+            reached.add(target)
+
+    def together(one: int, other: int) -> bool:
+        if one in before[other] or other in before[one]:
+            return False
+        branches = ways[one].keys() & ways[other].keys()
+        return all(ways[one][branch] & ways[other][branch] for branch in branches)
+
+    most = 0
+    for first in width:
+        group = [first]
+        for number in sorted(width, key=lambda n: -width[n]):
+            if number != first and all(together(number, member) for member in group):
+                group.append(number)
+        most = max(most, sum(width[number] for number in group))
+    return most
 
 
 def _parallel(step: Step) -> int:
@@ -391,4 +464,5 @@ def score(
 
 def _sum(usages: Sequence[Mapping[str, Any]], name: str) -> float:
     values = [usage.get(name) for usage in usages]
-    return sum(v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return sum(v for v in numbers if 0 <= v < 1 << 53)
