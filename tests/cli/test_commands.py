@@ -202,6 +202,22 @@ def test_bindings(millstream: Run, speaks: str, tmp_path: Path) -> None:
     assert "there is no binding for 'openai/gpt-x'" in missing.stderr
 
 
+def test_what_bindings_and_settings_say_to_no_effect_is_told_where_it_matters(
+    millstream: Run, speaks: str, tmp_path: Path, env: dict[str, str]
+) -> None:
+    (tmp_path / "millstream.toml").write_text('[models]\n"openai/gpt-x" = "local"\n')
+    home = Path(env["MILLSTREAM_HOME"])
+    millstream("settings", "set", "network.tries", "3")
+    settings = home / "settings.toml"
+    settings.write_text(settings.read_text() + "[netwrok]\noffline = true\n")
+    for words in (("run", speaks, "name=x"), ("check", speaks, speaks), ("show", speaks)):
+        done = millstream(*words)
+        assert done.stderr.count("Warning: models is unknown here and has no effect\n") == 1, words
+        assert "millstream.toml:1\n  → Bindings stand under [bind.models]" in done.stderr
+        assert done.stderr.count("Warning: netwrok is no setting") == 1
+        assert "Warning" not in millstream(*words, "--quiet").stderr
+
+
 def test_endpoints(millstream: Run) -> None:
     assert "there are no endpoints" in millstream("endpoints").stderr
     words = ("--protocol", "azure", "--key", "env:K", "--option", "api_version=1", "--slots", "2")

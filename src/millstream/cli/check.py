@@ -16,7 +16,7 @@ from typing import Any
 from millstream.base import BadInput, MillstreamError, say
 from millstream.checks import NodeReport, Report, unreadable
 from millstream.cli.given import STDIN
-from millstream.cli.here import choice, machine, read
+from millstream.cli.here import choice, machine, read, warn
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, clean, label, named, shorten, width, wrap
 from millstream.engine.events import encode
@@ -77,6 +77,7 @@ async def _check(
             _show(report, args, terminal, alone=len(files) == 1)
     finally:
         terminal.status("")
+        warn(here, terminal)
         await here.close()
     return reports
 

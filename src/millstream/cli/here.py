@@ -45,6 +45,13 @@ def load(args: Namespace, terminal: Terminal) -> App:
     return App(read(args.file, terminal), choice=choice(args), home=args.home)
 
 
+def warn(here: Machine, terminal: Terminal) -> None:
+    """Say once what settings and bindings hold that has no effect: a misspelt name, say."""
+    told, here.warnings = here.warnings, []
+    for unheeded in () if terminal.quiet else told:
+        terminal.trouble(unheeded.message, unheeded.place, unheeded.next_step, warning=True)
+
+
 def save(path: Path, text: str) -> None:
     """Write a result where a person wants it; "-" is standard output. A device or a pipe of that
     name is written to, anything else is replaced whole. Raises BadInput."""

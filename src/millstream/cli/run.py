@@ -22,7 +22,7 @@ import msgspec
 from millstream.base import BadInput, MillstreamError, NotHere, say
 from millstream.cli import watch
 from millstream.cli.given import STDIN, Given
-from millstream.cli.here import limits, load, machine
+from millstream.cli.here import limits, load, machine, warn
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, clean, label
 from millstream.engine.events import encode
@@ -101,6 +101,8 @@ async def _prepare(app: App, args: Namespace, terminal: Terminal) -> None:
         if not await offer(args, here, terminal):
             raise
         await app.prepare()
+    finally:
+        warn(here, terminal)
 
 
 async def _watch(app: App, given: Given, args: Namespace, terminal: Terminal) -> tuple[Result, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from millstream.base import say
 from millstream.checks import Report
-from millstream.cli.here import load, machine, save
+from millstream.cli.here import load, machine, save, warn
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, label
 from millstream.runtime import App
@@ -49,6 +49,7 @@ async def _check(app: App, args: Namespace, terminal: Terminal) -> Report:
     try:
         return await app.acheck()
     finally:
+        warn(here, terminal)
         await here.close()
 
 

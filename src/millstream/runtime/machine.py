@@ -26,6 +26,7 @@ from millstream.runtime.files import LocalFiles
 
 if TYPE_CHECKING:
     from millstream.home import ShelfModel
+    from millstream.home.toml import Notice as Unheeded
     from millstream.models.discovery import Survey
     from millstream.models.embedded import EmbeddedModels
     from millstream.models.http import Http
@@ -65,6 +66,7 @@ class Machine:
         self._sandbox: LocalSandbox | None = None
         self._survey: asyncio.Task[Survey] | None = None
         self._prepared: dict[int, tuple[Plan, Prepared]] = {}
+        self.warnings: list[Unheeded] = []  # what settings and bindings say to no effect
         self.files = LocalFiles(lambda: self.http)
 
     # ---------------------------------------------------------------------------------- parts
@@ -154,7 +156,11 @@ class Machine:
         if choice.model:  # behind the other general rule, so that it goes before it
             rules.append(every_model(choice.model))
         beside = app_file if app_file and Path(app_file).is_file() else None
-        return self.home.bindings(beside, rules)
+        bindings = self.home.bindings(beside, rules)
+        for unheeded in (*self.home.settings.notices, *bindings.notices):
+            if unheeded not in self.warnings:
+                self.warnings.append(unheeded)
+        return bindings
 
     # ------------------------------------------------------------------------------ preparing
 
