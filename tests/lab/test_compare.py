@@ -138,6 +138,14 @@ def test_a_verdict_is_given_only_where_the_error_allows_it(
     assert (verdict == "worse") == (below if more else above)
 
 
+def test_a_gain_is_within_the_rule_of_fp16(tmp_path: Path) -> None:
+    found = foreseen("7b", tmp_path)
+    found.rows[1].lost = lost(-0.00001, 0.000001)
+    compare.judge(found)
+    assert found.rows[1].verdicts["loss"] == "as said"
+    assert words._rise(Estimate(-0.00001, 0.000001)) == "+0.00 ± 0.00 %"
+
+
 def test_rules_are_against_fp32_only(tmp_path: Path) -> None:
     found = foreseen("7b", tmp_path, ("F16", "Q8_0"))
     assert found.against == "F16"
@@ -148,7 +156,7 @@ def test_what_to_take_here(tmp_path: Path) -> None:
     found = foreseen("7b", tmp_path)
     found.rows[1].lost = lost(0.0001, 0.0001)
     found.rows[2].lost = lost(0.002, 0.001)
-    found.rows[3].lost = lost(0.002, 0.001, same=0.9)
+    found.rows[3].lost = lost(0.002, 0.001, same=0.85)
     best = compare.nearly_lossless(found)
     assert best is not None
     assert best.type == "Q8_0"

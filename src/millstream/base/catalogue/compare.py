@@ -42,7 +42,6 @@ MESSAGES = {
     ),
     "predicted": Text("Predicted only (--predict).", "仅预测（--predict）。"),
     "head-type": Text("Type", "类型"),
-    "head-precision": Text("Precision", "精度"),
     "head-weights": Text("Weights", "权重"),
     "head-share": Text("of {base}", "相对 {base}"),
     "head-said": Text("said", "常说"),
@@ -68,7 +67,7 @@ MESSAGES = {
     "verdict-better": Text("better", "更好"),
     "verdict-worse": Text("worse", "更差"),
     "verdict-open": Text("can't be told", "无法判断"),
-    "base": Text("base", "基准"),
+    "base": Text("{name} (base)", "{name}（基准）"),
     "noisy": Text(
         "Marked ~: something else took processor time meanwhile; take that speed with doubt.",
         "带 ~ 的：测量时有其他程序占用处理器，该速度仅供参考。",
@@ -82,11 +81,6 @@ MESSAGES = {
         "the original. What it had lost before is not in these figures.",
         "源文件已量化（{types}）：此处的 FP32、FP16 只是把它的数值展开，并非原模型；"
         "此前的损失不在这些数字中。",
-    ),
-    "dequantized": Text(
-        "The weights of the source have been quantized before, by their numbers: it is a "
-        "reference, not the original.",
-        "从数值看，源文件的权重曾被量化过：它只是参照，并非原模型。",
     ),
     # ------------------------------------------------------------------------------ when to use it
     "when-FP32": Text(
@@ -119,9 +113,9 @@ MESSAGES = {
         "权重为 {base} 的 {share}。",
     ),
     "here-none": Text(
-        "Here no quantized type is nearly lossless (under 1 % of perplexity and 95 % the same "
+        "Here no quantized type is nearly lossless (under 1 % of perplexity and 90 % the same "
         "first choice).",
-        "在此，没有近乎无损的量化类型（困惑度变化低于 1 % 且首选一致率不低于 95 %）。",
+        "在此，没有近乎无损的量化类型（困惑度变化低于 1 % 且首选一致率不低于 90 %）。",
     ),
     "here-fastest": Text(
         "Here {type} writes fastest: {decode} tokens/s, {times} × {base}.",

@@ -36,8 +36,8 @@ def report(found: Compared) -> Report:
         Section(title, (_table(rows), *more))
         for (title, rows), more in zip(tables(found), _charts(found), strict=True)
     ]
-    when = tuple((row.type, row.precision or None, _when(row)) for row in found.rows)
-    heads = (say("compare.head-type"), say("compare.head-precision"), say("compare.head-when"))
+    when = tuple((_name(row), _when(row)) for row in found.rows)
+    heads = (say("compare.head-type"), say("compare.head-when"))
     sections.append(Section(say("compare.section-when"), (Table(tuple(map(Column, heads)), when),)))
     if some := tuple(notes(found)):
         sections.append(Section(say("compare.section-notes"), some))
@@ -57,14 +57,7 @@ def billions(parameters: int) -> str:
 def summary(found: Compared) -> Iterator[str]:
     """What a reader in a hurry takes away."""
     base = found.against
-    for row in found.rows:
-        share, rule = found.share(row), row.rule
-        if share is not None and rule is not None and row.precision in ("INT8", "INT4"):
-            said = f"{100 * rule.memory:g} %"
-            values = {"share": figure(share, "percent"), "bits": row.bits, "said": said}
-            yield say("compare.here-memory", type=row.type, base=base, **values)
-    measured = [row for row in found.rows if row.lost is not None]
-    if measured:
+    if any(row.lost is not None for row in found.rows):
         best = nearly_lossless(found)
         if best is None or best.lost is None:
             yield say("compare.here-none")
@@ -87,14 +80,19 @@ def summary(found: Compared) -> Iterator[str]:
             times=number(times.value) if times else "–",
             base=base,
         )
+    for type in ("Q8_0", "Q4_K_M"):
+        row = found.row(type)
+        share = found.share(row) if row is not None else None
+        if row is not None and share is not None and row.rule is not None:
+            said = f"{100 * row.rule.memory:g} %"
+            values = {"share": figure(share, "percent"), "bits": row.bits, "said": said}
+            yield say("compare.here-memory", type=type, base=base, **values)
 
 
 def notes(found: Compared) -> Iterator[str]:
     """What to know when reading the figures."""
     if found.requantized:
         yield say("compare.requantized", types=found.requantized)
-    elif found.dequantized:
-        yield say("compare.dequantized")
     for row in found.rows:
         if row.trouble and found.measured:
             yield say("compare.not-measured", type=row.type, reason=row.trouble)
@@ -117,15 +115,15 @@ def tables(found: Compared) -> Iterator[tuple[str, list[Words]]]:
 
 def _memory(found: Compared) -> Iterator[Words]:
     timed = any(row.timed is not None and row.timed.memory for row in found.rows)
-    head = [_head("type"), _head("precision"), _head("bits"), _head("weights")]
+    head = [_head("type"), _head("bits"), _head("weights")]
     head += [_head("share", base=found.against), _head("said"), _head("verdict"), _head("memory")]
     head += [_head("memory-measured"), _head("foreseen")] if timed else []
     yield [*head, _head("fits")]
     for row in found.rows:
         share, rule = found.share(row), row.rule
-        line: Words = [row.type, row.precision or None]
+        line: Words = [_name(row)]
         if row.impossible:
-            yield [*line, *(None for _ in head[2:]), say("compare.no")]
+            yield [*line, *(None for _ in head[1:]), say("compare.no")]
             continue
         line += [f"{row.bits:.2f}", figure(row.weights, "bytes")]
         line += [figure(share, "percent") if share is not None else None]
@@ -141,13 +139,13 @@ def _memory(found: Compared) -> Iterator[Words]:
 
 def _loss(found: Compared) -> Iterator[Words]:
     tasks = found.base_tasks is not None
-    head = [_head("type"), _head("precision"), _head("perplexity"), _head("said")]
+    head = [_head("type"), _head("perplexity"), _head("said")]
     head += [_head("verdict"), _head("kld"), _head("same")]
     yield [*head, *([_head("tasks")] if tasks else [])]
     for row in found.rows:
-        line: Words = [row.type, row.precision or None]
+        line: Words = [_name(row)]
         if row.type == found.base:
-            line += [say("compare.base"), None, None, None, None]
+            line = [say("compare.base", name=_name(row)), *(None for _ in range(5))]
             line += [_tasks(found.base_tasks.share)] if found.base_tasks else []
             yield line
             continue
@@ -170,7 +168,7 @@ def _loss(found: Compared) -> Iterator[Words]:
 def _speed(found: Compared) -> Iterator[Words]:
     timed = any(row.timed is not None for row in found.rows)
     times = _head("times", base=found.against)
-    head = [_head("type"), _head("precision")]
+    head = [_head("type")]
     if timed:
         head += [_head("decode"), times, _head("said"), _head("verdict"), _head("foreseen")]
         yield [*head, _head("prefill"), times, _head("first"), _head("loading")]
@@ -179,7 +177,7 @@ def _speed(found: Compared) -> Iterator[Words]:
     for row in found.rows:
         rule = row.rule
         said = f"{rule.speed[0]:g}–{rule.speed[1]:g} ×" if rule else None
-        line: Words = [row.type, row.precision or None]
+        line: Words = [_name(row)]
         foreseen = number(row.decode) if row.decode else None
         if not timed:
             line += [foreseen, _times(found.foreseen(row)), said]
@@ -204,6 +202,11 @@ def _head(name: str, **values: object) -> str:
     return say(f"compare.head-{name}", **values)
 
 
+def _name(row: Row) -> str:
+    """A type, and the precision that it stands for."""
+    return f"{row.precision} · {row.type}" if row.precision else row.type
+
+
 def _verdict(row: Row, of: str) -> str | None:
     found = row.verdicts.get(of)
     return say(f"compare.verdict-{found.replace(' ', '-')}") if found else None
@@ -213,6 +216,7 @@ def _rise(found: Estimate) -> str:
     """A change in percent with its sign and its error."""
     value, error = 100 * found.value, 100 * found.error
     places = 1 if error >= 0.2 or abs(value) >= 10 else 2
+    value = round(value, places) or 0.0  # no zero with a minus
     return f"{value:+.{places}f} ± {error:.{places}f} %".replace("-", "−")
 
 
