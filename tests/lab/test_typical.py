@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.configs import PUBLISHED
@@ -83,6 +83,7 @@ def test_a_size_stands_for_a_model(size: float, name: str) -> None:
     assert typical.header(size)[1] == name
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 2000))
 def test_any_size_is_nearly_met(size: float) -> None:
     """By more or fewer layers of the nearest model; of a very small one a layer is a lot."""

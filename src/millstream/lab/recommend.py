@@ -2,7 +2,8 @@
 
 From the recommended models those that fit with a context and a slot to work with, with what they
 take and how fast they will be by this machine's calibration. Three of them at most: the best, one
-that is quick, and the smallest that is of use.
+that is quick, and the smallest that is of use. Where a system doesn't say what is free, 4 GiB are
+taken for granted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millstream.lab import typical
-from millstream.lab.fit import Advice
+from millstream.lab.fit import Advice, capacity
 from millstream.lab.hardware import Machine, Speed
 from millstream.lab.mixes import retyped
 from millstream.lab.precision import in_precision
@@ -24,6 +25,7 @@ from millstream.models.shape import shape
 
 QUICK = 8.0  # tokens a second that people read along with
 _SPARE = 0.85  # of the free memory, that a model may take
+_GRANTED = 4 << 30
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -36,7 +38,8 @@ class Needs(msgspec.Struct, frozen=True):
 
 class Choice(msgspec.Struct, frozen=True):
     """A model of the list. memory: bytes as the runtime loads it; pace: None where the machine
-    was not measured. name: to pull it by; here: it need not be fetched."""
+    was not measured. name: to pull it by; here: it need not be fetched. why: reasons, the one that
+    it is in the list for first."""
 
     name: str
     quantization: str
@@ -62,16 +65,23 @@ def recommend(
     """The models to take, the best first; empty if none fits. shelf: names of those that are on
     this machine already."""
     needs = needs or Needs()
-    found = []
+    room = capacity(machine)
+    room = _GRANTED if room is None else room
+    found, left_out = [], False
     for model in RECOMMENDED:
-        made = _choice(model, speed, needs, shelf)
-        if made is None or (needs.chinese and "zh" not in model.languages):
+        if needs.chinese and "zh" not in model.languages:
             continue
-        if machine.free is None or made.memory <= _SPARE * machine.free:
+        made = _choice(model, speed, needs, shelf)
+        if made is None:
+            left_out = True
+        elif made.memory <= _SPARE * room:
             found.append(made)
     if not found:
         return []
     found.sort(key=_worth, reverse=True)
+    if left_out:
+        why = (*found[0].why, Advice("lab.why-context", {"context": needs.context}))
+        found[0] = msgspec.structs.replace(found[0], why=why)
     chosen = {found[0].name: (found[0], Advice("lab.why-best"))}
     quick = [each for each in found if each.pace and each.pace.decode >= QUICK]
     if quick:
@@ -91,6 +101,7 @@ def _worth(choice: Choice) -> float:
 def _choice(
     model: Recommended, speed: Speed | None, needs: Needs, shelf: Sequence[str]
 ) -> Choice | None:
+    """A model with its figures; None for one whose context is too short."""
     header = typical.named("SmolLM2-135M" if not model.repository else model.name)
     if header is None:
         return None

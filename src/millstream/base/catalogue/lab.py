@@ -260,6 +260,10 @@ MESSAGES = {
         "a token takes {active:.1f} of its {parameters:.0f} billion weights",
         "每个 token 只用到 {parameters:.0f}B 权重中的 {active:.1f}B",
     ),
+    "why-context": Text(
+        "models made for less than the {context:,} tokens that the app needs are left out",
+        "应用需要 {context:,} 个 token，上下文不足的模型未列出",
+    ),
     "nothing-fits": Text(
         "no model of the list fits into {free}",
         "列表中没有模型能在 {free} 内运行",
