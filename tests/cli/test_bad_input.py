@@ -148,6 +148,23 @@ def test_a_bad_file_or_input(say: Say, tmp_path: Path, case: str) -> None:
     assert any("\u4e00" <= char <= "\u9fff" for char in chinese[1].split("：", 1)[1])
 
 
+def test_what_is_wrong_and_stops_nothing_is_a_warning_of_run(say: Say, tmp_path: Path) -> None:
+    nodes = [start("name"), template("lost", "x"), end(out="start.name")]
+    text = app(nodes, edges("start>end", "start>nowhere"))
+    text = text.replace('"kind": "app",', '"kind": "app",\n "kind": "app",', 1)
+    (tmp_path / "odd.yml").write_text(text)
+    code, errors = say("run", "odd.yml", "name=x")
+    assert code == 0
+    for part in (
+        "Warning: the key 'kind' is already in line 6; the later one counts\n  at odd.yml:7, kind\n"
+        "  → Delete one of the two lines.\n",
+        "Warning: the edge has an end at the node 'nowhere', which is not there; it is ignored\n",
+        "Warning: no edge leads here from the start; the node never runs\n",
+    ):
+        assert part in errors, errors
+    assert say("run", "odd.yml", "name=x", "--quiet") == (0, "")
+
+
 def test_an_unknown_node_type_is_a_verdict_of_check(say: Say, tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text(FILES["unknown node type"][0])
     assert say("check", "bad.yml")[0] == 3

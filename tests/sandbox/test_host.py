@@ -443,7 +443,7 @@ def test_limits_are_those_of_the_documentation() -> None:
 async def test_a_limit_that_leaves_no_room_at_all_is_named_too() -> None:
     sandbox = Looked(SandboxLimits(memory_mb=8))
     error = await sandbox.error(HELLO)
-    assert error.message == "needed more memory than the 8 MB that sandbox.memory_mb allows"
+    assert error.message == "it needed more memory than the 8 MB that sandbox.memory_mb allows"
     await sandbox.close()
 
 
@@ -455,9 +455,9 @@ async def test_a_limit_s_error_says_the_limit_and_its_setting() -> None:
         await sandbox.error("def main(): return 'x' * (1 << 20)"),
     ]
     assert [error.message for error in said] == [
-        "stopped after 0.5 s, which is as long as sandbox.seconds allows",
-        "needed more memory than the 200 MB that sandbox.memory_mb allows",
-        "returned and printed more than the 1 MB that sandbox.output_mb allows",
+        "it was stopped after 0.5 s, which is as long as sandbox.seconds allows",
+        "it needed more memory than the 200 MB that sandbox.memory_mb allows",
+        "it returned and printed more than the 1 MB that sandbox.output_mb allows",
     ]
     assert str(said[1]).startswith("line 1: ")
     assert all("raise the setting sandbox." in error.next_step for error in said)

@@ -109,8 +109,11 @@ def test_only_a_name_is_put_into_a_command(package: str) -> None:
         (Ended(70 << 8), "the code ended its process instead of returning from main"),
         (Ended(9), "the process of the code was killed by SIGKILL"),
         (Ended(11 | 128), "the process of the code was killed by SIGSEGV"),
-        (Ended(24), "stopped after 60 s, which is as long as sandbox.seconds allows"),
-        (Ended(9, "scratch"), "wrote more files than fit into the 64 MB that sandbox.scratch_mb"),
+        (Ended(24), "it was stopped after 60 s, which is as long as sandbox.seconds allows"),
+        (
+            Ended(9, "scratch"),
+            "it wrote more files than fit into the 64 MB that sandbox.scratch_mb",
+        ),
         (Ended(9, "threads"), "the code started more than 128 threads"),
     ],
 )

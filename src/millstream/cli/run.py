@@ -66,6 +66,8 @@ def _run(args: Namespace, terminal: Terminal) -> int:
     app.limits = limits(args)
     app.sound()
     _promised(app, args.output)
+    for problem in () if terminal.quiet else app.problems:
+        terminal.trouble(problem.message, problem.place, problem.next_step, warning=True)
     given = Given(app, query=args.query)
     if args.input:
         given.json_file(args.input)

@@ -84,25 +84,25 @@ MESSAGES = {
     ),
     # -------------------------------------------------------------------------- limits
     "time-limit": Text(
-        "stopped after {limit} s, which is as long as sandbox.seconds allows",
+        "it was stopped after {limit} s, which is as long as sandbox.seconds allows",
         "运行 {limit} 秒后被终止，这是 sandbox.seconds 允许的时长",
         "Make it faster, or raise the setting sandbox.seconds.",
         "请优化代码，或调高设置 sandbox.seconds。",
     ),
     "memory-limit": Text(
-        "needed more memory than the {limit} MB that sandbox.memory_mb allows",
+        "it needed more memory than the {limit} MB that sandbox.memory_mb allows",
         "所需内存超过了 sandbox.memory_mb 允许的 {limit} MB",
         "Let it keep less at a time, or raise the setting sandbox.memory_mb.",
         "请减少同时占用的数据，或调高设置 sandbox.memory_mb。",
     ),
     "output-limit": Text(
-        "returned and printed more than the {limit} MB that sandbox.output_mb allows",
+        "it returned and printed more than the {limit} MB that sandbox.output_mb allows",
         "返回和打印的内容超过了 sandbox.output_mb 允许的 {limit} MB",
         "Let it return or print less, or raise the setting sandbox.output_mb.",
         "请减少返回或打印的内容，或调高设置 sandbox.output_mb。",
     ),
     "scratch-limit": Text(
-        "wrote more files than fit into the {limit} MB that sandbox.scratch_mb allows",
+        "it wrote more files than fit into the {limit} MB that sandbox.scratch_mb allows",
         "写入的文件超过了 sandbox.scratch_mb 允许的 {limit} MB",
         "Let it write less, or raise the setting sandbox.scratch_mb.",
         "请减少写入的文件，或调高设置 sandbox.scratch_mb。",
