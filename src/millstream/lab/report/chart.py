@@ -370,5 +370,5 @@ def _text(
 
 def _svg(parts: Sequence[str], width: float, high: float, about: str) -> str:
     size = f'viewBox="0 0 {num(width)} {num(high)}" width="{num(width)}" height="{num(high)}"'
-    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{ink(about)}">'
-    return "".join([start, *parts, "</svg>"])
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} preserveAspectRatio="xMinYMin" '
+    return "".join([start, f'role="img" aria-label="{ink(about)}">', *parts, "</svg>"])

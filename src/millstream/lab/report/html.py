@@ -34,7 +34,7 @@ from millstream.lab.report.look import STYLE
 WIDE, NARROW = 816.0, 360.0
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _MANY = 40  # rows of a chart's table
-_SHORT = 18  # letters of a row's name that isn't broken
+_SHORT = 18  # letters of a cell that isn't broken
 _SECTIONS = 3  # from which on a table of contents is of use
 _NUMERIC = re.compile(r"[~≈<>≤≥+−±-]?\s*\d")
 _UNIT = re.compile(r"(?<=\d) (?=[%×]|(?:[kMGTP]?B|ms|µs|s|[kMGTP]?FLOP/s|tokens/s)(?!\w))")
@@ -184,7 +184,7 @@ def _row(row: Sequence[Cell], table: Table, right: Sequence[bool], *, marked: bo
             css += ["strong"] if column.strong else []
             cells.append(f'<th scope="row"{_class(" ".join(css))}>{text}</th>')
             continue
-        css = ["r" if right[number] else "t"]
+        css = ["r" if right[number] else "t" if len(text) > _SHORT else "k"]
         css += ["strong"] if column.strong else []
         css += ["none"] if value is None else []
         cells.append(f"<td{_class(' '.join(css))}>{text}</td>")

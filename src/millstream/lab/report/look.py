@@ -53,7 +53,7 @@ font-size:.8125rem;line-height:1.5;color:var(--soft)}
 .legend span{min-width:0;overflow-wrap:anywhere}
 .legend svg{flex:none;height:12px;margin-top:.22rem}
 .scroll{overflow-x:auto;margin:1rem 0 1.5rem}
-table{border-collapse:collapse;font-size:.875rem;line-height:1.4;min-width:100%}
+table{border-collapse:separate;border-spacing:0;font-size:.875rem;line-height:1.4;min-width:100%}
 caption{text-align:left;font-weight:600;font-size:.9375rem;padding:0 0 .5rem;caption-side:top}
 th,td{padding:.45rem .5rem;text-align:left;vertical-align:top;font-weight:400;
 border-bottom:1px solid var(--hair)}
@@ -63,7 +63,7 @@ thead small{font-weight:400;display:block;font-size:.75rem;white-space:nowrap}
 tbody tr:last-child>*{border-bottom-color:var(--rule)}
 th:first-child,td:first-child{padding-left:0}
 th:last-child,td:last-child{padding-right:0}
-.r{text-align:right}td.r{white-space:nowrap}
+.r{text-align:right}td.r,td.k{white-space:nowrap}
 td.t{min-width:7rem;overflow-wrap:anywhere}
 tbody th{max-width:22rem;overflow-wrap:anywhere}
 tbody th.x{min-width:7rem}tbody th:not(.x){white-space:nowrap}
@@ -106,7 +106,7 @@ footer{padding-top:1rem;padding-bottom:3rem;color:var(--soft);font-size:.8125rem
 main,footer{padding-left:1.1rem;padding-right:1.1rem}
 h1{font-size:1.5rem}.short li{font-size:1.0625rem}.facts{grid-template-columns:1fr 1fr;
 gap:.8rem 1.25rem}figure .wide{display:none}figure .narrow{display:block}
-tbody th{position:sticky;left:0;background:var(--ground);box-shadow:inset 0 -1px var(--hair)}
+tbody th{position:sticky;left:0;background:var(--ground)}
 tbody .marked th{background:var(--mark)}
 tbody th.x{max-width:9rem}figure svg.n{width:100%;max-width:30rem}}
 @media screen and (max-width:26rem){.facts{grid-template-columns:1fr}}
@@ -118,6 +118,7 @@ body{font-size:10pt;line-height:1.5;-webkit-print-color-adjust:exact;print-color
 main,footer{max-width:none;padding:0}h1{font-size:18pt}h2{font-size:13pt}
 .short li{font-size:11pt}nav,details{display:none}
 figure .wide{display:block}figure .narrow{display:none}
+figure svg.w{max-height:225mm}
 figure,tr,.facts,.short li{break-inside:avoid}h2,figcaption,caption{break-after:avoid}
 section{margin-bottom:1.6rem}.scroll{overflow:visible}
 table{font-size:8pt;width:100%}thead th{font-size:7.5pt}thead small{font-weight:400;font-size:7pt}
