@@ -2,7 +2,7 @@
 
 Started by test_reference.py with an interpreter that has graphon: reads a JSON list of
 [app text, inputs] from stdin, writes a JSON list of {outputs, status, nodes} to stdout. The model
-answers "echo:" and the last message; code nodes are not used.
+answers "echo:" and the last message; code runs in this process.
 """
 
 import json
@@ -56,7 +56,30 @@ class Echo:
         )
 
 
+class CodeExecutionError(RuntimeError):
+    """As Dify's own executor calls it."""
+
+
+class Running:
+    """Runs Python of our own tests right here, where the engine would ask a sandbox service."""
+
+    def __init__(self, settings):
+        pass
+
+    def execute(self, *, language, code, inputs):
+        scope = {}
+        exec(compile(code, "main.py", "exec"), scope)
+        try:
+            return scope["main"](**inputs)
+        except Exception as error:
+            raise CodeExecutionError(str(error)) from error
+
+    def is_execution_error(self, error):
+        return True
+
+
 factory.SlimLLM = Echo
+factory.SandboxCodeExecutor = Running
 
 
 def run(text, inputs):
@@ -76,7 +99,8 @@ def run(text, inputs):
                 status = name.removeprefix("GraphRun").removesuffix("Event").lower()
                 outputs = getattr(event, "outputs", None)
     except Exception as error:
-        status = f"error: {type(error).__name__}: {error}"[:300]
+        if status != "failed":  # a failed run raises, too
+            status = f"error: {type(error).__name__}: {error}"[:300]
     return {"outputs": outputs, "status": status, "nodes": nodes}
 
 

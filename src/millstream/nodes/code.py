@@ -121,7 +121,8 @@ def _keys(
         raise _wrong("nodes.code-missing-output", names=brief(", ".join(missing)))
     extra = [f"{path}{name}" for name in value if name not in declared]
     if extra:
-        raise _wrong("nodes.code-extra-output", names=brief(", ".join(extra)))
+        names = brief(", ".join(extra))
+        raise Failed("nodes.code-extra-output", names=names, error_type="CodeNodeError")
     return {name: _output(value[name], path + name, out, limits) for name, out in declared.items()}
 
 
