@@ -69,6 +69,7 @@ def test_files_that_are_kept_are_taken_the_next_time(
     (tmp_path / "kept").mkdir()
     done = millstream(*words)
     assert done.returncode == 0, done.stderr
+    assert "The files stay in kept." in done.stdout
     files = {each.name: each.stat().st_mtime_ns for each in (tmp_path / "kept").glob("*.gguf")}
     assert sorted(files) == ["Tiny-F32.gguf", "Tiny-Q4_K_M.gguf", "Tiny-Q8_0.gguf"]
     assert millstream(*words).returncode == 0

@@ -266,3 +266,8 @@ def _notes(found: Compared, args: Namespace) -> Iterator[str]:
     if not found.measured:
         yield say("compare.predicted" if args.predict else "compare.only-predicted")
     yield from words.notes(found)
+    if args.keep and found.measured:
+        from millstream.home import Home
+
+        folder = args.scratch or Home.open(args.home).shelf.path
+        yield say("compare.kept", folder=label(str(folder)))

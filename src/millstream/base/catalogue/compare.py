@@ -82,6 +82,7 @@ MESSAGES = {
         "源文件已量化（{types}）：此处的 FP32、FP16 只是把它的数值展开，并非原模型；"
         "此前的损失不在这些数字中。",
     ),
+    "kept": Text("The files stay in {folder}.", "文件保留在 {folder}。"),
     # ------------------------------------------------------------------------------ when to use it
     "when-FP32": Text(
         "For training, and as the measure of the others. To run a model it buys nothing over FP16.",
