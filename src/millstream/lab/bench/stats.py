@@ -127,6 +127,6 @@ def discovered(ps: Sequence[float]) -> list[float]:
     order = sorted(range(len(ps)), key=lambda i: ps[i], reverse=True)
     raised, least = [1.0] * len(ps), 1.0
     for done, i in enumerate(order):
-        least = min(least, ps[i] * len(ps) / (len(ps) - done))
+        least = min(least, ps[i] * (len(ps) / (len(ps) - done)))
         raised[i] = least
     return raised
