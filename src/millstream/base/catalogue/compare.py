@@ -46,7 +46,7 @@ MESSAGES = {
     "head-share": Text("of {base}", "相对 {base}"),
     "head-said": Text("said", "常说"),
     "head-bits": Text("Bits/weight", "位/权重"),
-    "head-memory": Text("Memory", "内存"),
+    "head-memory": Text("Memory ({context})", "内存（{context}）"),
     "head-memory-measured": Text("Memory, measured", "实测内存"),
     "head-foreseen": Text("foreseen", "预测"),
     "head-fits": Text("Fits", "放得下"),

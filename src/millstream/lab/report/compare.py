@@ -116,7 +116,8 @@ def tables(found: Compared) -> Iterator[tuple[str, list[Words]]]:
 def _memory(found: Compared) -> Iterator[Words]:
     timed = any(row.timed is not None and row.timed.memory for row in found.rows)
     head = [_head("type"), _head("bits"), _head("weights")]
-    head += [_head("share", base=found.against), _head("said"), _head("verdict"), _head("memory")]
+    head += [_head("share", base=found.against), _head("said"), _head("verdict")]
+    head.append(_head("memory", context=f"{found.use.context * found.use.slots:,}"))
     head += [_head("memory-measured"), _head("foreseen")] if timed else []
     yield [*head, _head("fits")]
     for row in found.rows:
