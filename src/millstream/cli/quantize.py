@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from millstream.base import NotHere, say
+from millstream.base import BadInput, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import Terminal, label
@@ -99,6 +99,8 @@ async def _source(
             async with converted(folder, place, args.converter, line.convert) as path:
                 terminal.status("")
                 yield path, folder.name
+    elif found.kind == "typical":
+        raise BadInput("quantize.no-model", name=found.name)
     else:
         raise NotHere("quantize.not-here", name=found.name)
 

@@ -114,6 +114,12 @@ MESSAGES = {
         "--force makes it anew.",
         "--force 可重新生成。",
     ),
+    "no-model": Text(
+        "{name} is a size, not a model: there are no weights to quantize",
+        "{name} 是规模而不是具体模型：没有可量化的权重",
+        "Name a file or a model on the shelf: millstream models",
+        "请指定文件或本机模型：millstream models",
+    ),
     "not-here": Text(
         "{name} is not on this machine: only its description was read",
         "{name} 不在本机：目前只读取了它的描述",
