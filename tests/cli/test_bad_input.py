@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from canned import document, edges, end, node, start
-from cli.parts import Run, template
+from cli.parts import Run, llm, template
 from millstream.cli import main
 
 Say = Callable[..., tuple[int, str]]
@@ -254,3 +254,90 @@ def test_code_that_raises_names_its_line(millstream: Run, tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
     assert "code:3" in done.stderr
+
+
+CODE = {"code_language": "python3", "variables": [], "outputs": {"x": {"type": "string"}}}
+
+# The nodes between start and end, and what a run of them says in the end.
+RUNS: dict[str, tuple[Any, str]] = {
+    "Jinja that cannot be rendered": (
+        template("t", "one\n{{ 1 // 0 }}"),
+        "Error: the Jinja2 template could not be rendered: integer division or modulo by zero\n"
+        "  at bad.yml:26, node 't' (t), template:2\n"
+        "  → Check that the values given to the template are what it expects: an optional one may "
+        "be missing, `default` or `if` can catch that.\n",
+    ),
+    "code that returns no object": (
+        node("t", "code", code="def main():\n    return [1]\n", **CODE),
+        "Error: the code returned array[number]; it must return an object with the declared "
+        "outputs\n"
+        "  at bad.yml:20, node 't' (t)\n"
+        "  → End `main` with a return of a dict, such as `return {'result': …}`.\n",
+    ),
+    "code that returns another type": (
+        node("t", "code", code="def main():\n    return {'x': 5}\n", **CODE),
+        "Error: the output x is declared as string but is number\n"
+        "  at bad.yml:20, node 't' (t)\n"
+        "  → Convert it in the code, or declare the type that it has.\n",
+    ),
+    "code that forgets an output": (
+        node("t", "code", code="def main():\n    return {'y': 'a'}\n", **CODE),
+        "Error: the code did not return the declared output x\n"
+        "  at bad.yml:20, node 't' (t)\n"
+        "  → Return it, or take it out of the node's outputs.\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_a_node_that_fails(millstream: Run, tmp_path: Path, case: str) -> None:
+    middle, expected = RUNS[case]
+    text = app([start(), middle, end(out="t.x")], edges("start>t", "t>end"))
+    (tmp_path / "bad.yml").write_text(text)
+    done = millstream("run", "bad.yml", "--quiet")
+    if done.returncode == 3:
+        pytest.skip("code does not run on this machine: " + done.stderr.splitlines()[0])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == expected
+
+
+def test_an_answer_that_never_is_json(millstream: Run, tmp_path: Path, serve: Any) -> None:
+    serve(["no json at all"], ["nor this"], ["nor that"])
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    asks = llm(structured_output_enabled=True, structured_output={"schema": schema})
+    text = app(
+        [start("name"), asks, end(out="llm.structured_output")], edges("start>llm", "llm>end")
+    )
+    (tmp_path / "bad.yml").write_text(text)
+    done = millstream("run", "bad.yml", "name=x", "--model", "stub/m", "--quiet")
+    assert (done.returncode, done.stdout) == (1, "")
+    error = done.stderr[done.stderr.index("Error: ") :]
+    assert error.startswith(
+        "Error: stub/m did not answer with JSON that fulfils the schema, though asked again 2 times"
+    )
+    assert "The answer begins: n" in error
+    assert ", node 'llm' (llm)\n  → Make the schema simpler, " in error
+
+
+def test_a_model_that_is_not_here_stops_before_the_first_node(millstream: Run, speaks: str) -> None:
+    done = millstream("run", speaks, "name=x")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(
+        f"Error: the model openai/gpt-x is not here: there is no key for openai\n  at {speaks}:"
+    )
+    assert "\n  → Set OPENAI_API_KEY, or store the key with `millstream keys set openai`." in (
+        done.stderr
+    )
+    assert "✓" not in done.stderr
+
+
+def test_nothing_answers_where_the_model_should_be(millstream: Run, speaks: str) -> None:
+    millstream("endpoints", "set", "box", "http://127.0.0.1:9/v1")
+    done = millstream("run", speaks, "name=x", "--model", "box/m", "--quiet")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Error: nothing answers at http://127.0.0.1:9: the connection was refused\n" in (
+        done.stderr
+    )
+    assert "\n  → Start the server there, or see what was looked for and what answered: " in (
+        done.stderr
+    )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from millstream.base import MillstreamError, Place
 from millstream.checks.report import (
     Finding,
@@ -37,11 +39,10 @@ def problems(plan: Plan) -> list[Problem]:
         place = Place(file=app.file)
         found.append(Problem("error", "checks.mode-not-yet", place, {"mode": app.mode}))
     found += _unheeded(app)
-    return [
-        problem
-        for i, problem in enumerate(found)
-        if not any(problem.code == p.code and problem.place == p.place for p in found[:i])
-    ]
+    once: dict[object, Problem] = {}
+    for problem in found:
+        once.setdefault((problem.code, *msgspec.structs.astuple(problem.place)), problem)
+    return list(once.values())
 
 
 def _unheeded(app: App) -> Iterator[Problem]:
