@@ -13,7 +13,7 @@ import msgspec
 from millstream.base import BadInput, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import StatusLine, Terminal, label
 
 if TYPE_CHECKING:
     from millstream.lab.bench.against import Comparison
@@ -82,7 +82,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
             raise
         bench.run.interrupted = True
     finally:
-        line.close()
+        line.say("")
         await here.close()
     return _finish(bench.run, before, args, terminal)
 
@@ -244,26 +244,20 @@ def _number(option: str, text: str, least: float) -> float:
 # -------------------------------------------------------------------------------------- progress
 
 
-class _Line:
-    """How far it is, in a line that is written over."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self.terminal = terminal
-        self.drawn = terminal.err_is_tty and not terminal.quiet
-        self._shown = 0.0
-
-    def say(self, text: str) -> None:
-        if self.drawn:
-            self.terminal.status(text)
+class _Line(StatusLine):
+    """How far a benchmark is."""
 
     def show(self, progress: Progress) -> None:
+        if progress.tick is None:
+            self.say(self._text(progress))
+        else:
+            self.often(lambda: self._text(progress))
+
+    @staticmethod
+    def _text(progress: Progress) -> str:
         from millstream.lab.bench import words
 
-        now = time.monotonic()
         tick = progress.tick
-        if not self.drawn or (tick is not None and now - self._shown < 0.1):
-            return
-        self._shown = now
         text = f"{label(progress.label)}  {say(f'bench.progress-{progress.step}')}"
         if progress.point is not None and progress.step != "loading":
             text += f" {words.point(progress.point)}"
@@ -275,10 +269,7 @@ class _Line:
             done = tick.done + tick.failed
             values = {"done": done, "of": progress.of, "running": tick.running}
             text += "  " + say("bench.live", rate=progress.rate, **values)
-        self.terminal.status(text)
-
-    def close(self) -> None:
-        self.say("")
+        return text
 
 
 # ------------------------------------------------------------------------------------- the tables

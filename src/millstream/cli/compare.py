@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ import msgspec
 from millstream.base import BadInput, MillstreamError, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import StatusLine, Terminal, label, percent
 
 if TYPE_CHECKING:
     from millstream.lab.compare import Compared
@@ -89,7 +88,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
             raise
         ended = error  # what was measured before it is shown all the same
     finally:
-        line.close()
+        line.say("")
         await here.close()
     _finish(found, args, terminal)
     if isinstance(ended, MillstreamError):
@@ -190,40 +189,19 @@ async def _files(
         yield files | {each.type: Path(each.path) for each in made}
 
 
-class _Line:
-    """How far it is, in a line that is written over."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self.terminal = terminal
-        self.drawn = terminal.err_is_tty and not terminal.quiet
-        self._shown = 0.0
-
-    def say(self, text: str) -> None:
-        if self.drawn:
-            self.terminal.status(text)
+class _Line(StatusLine):
+    """How far a comparison is."""
 
     def making(self, progress: Progress) -> None:
         key = "compare.checking" if progress.step == "checking" else "compare.making"
-        percent = 100 * progress.done // max(1, progress.total)
-        self._often(f"{say(key, type=progress.type)} {percent} %")
+        self.often(lambda: say(key, type=progress.type) + percent(progress.done, progress.total))
 
     def measuring(self, progress: Measuring) -> None:
+        name, done, total = progress.name, progress.done, progress.total
         if progress.step == "timing":
-            values = {"done": progress.done + 1, "total": progress.total}
-            self.say(say("compare.timing", type=progress.name, **values))
-            return
-        percent = f" {100 * progress.done // progress.total} %" if progress.total else ""
-        self._often(say("compare.losing", type=progress.name) + percent)
-
-    def close(self) -> None:
-        if self.drawn:
-            self.terminal.status("")
-
-    def _often(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._shown >= 0.1:
-            self._shown = now
-            self.say(text)
+            self.say(say("compare.timing", type=name, done=done + 1, total=total))
+        else:
+            self.often(lambda: say("compare.losing", type=name) + percent(done, total))
 
 
 # --------------------------------------------------------------------------------------- the result

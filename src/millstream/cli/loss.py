@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +16,7 @@ import msgspec
 from millstream.base import BadInput, MillstreamError, NotHere, Place, say
 from millstream.cli.here import machine, read, size
 from millstream.cli.parser import Parser
-from millstream.cli.terminal import Terminal, clean, label
+from millstream.cli.terminal import StatusLine, Terminal, clean, label, percent
 
 if TYPE_CHECKING:
     from millstream import dsl
@@ -82,7 +81,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
             raise
         ended = error  # what was measured before it is shown all the same
     finally:
-        line.close()
+        line.say("")
     _finish(loss, apps, ours.name if ours is not None else "", args, terminal)
     if isinstance(ended, MillstreamError):
         raise ended
@@ -248,13 +247,8 @@ def _peak(here: PinnedMachine) -> int | None:
 # ----------------------------------------------------------------------------------------- progress
 
 
-class _Line:
-    """How far it is, in a line that is written over."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self.terminal = terminal
-        self.drawn = terminal.err_is_tty and not terminal.quiet
-        self._shown = 0.0
+class _Line(StatusLine):
+    """How far a measurement is."""
 
     def show(self, progress: Progress) -> None:
         self._show(f"loss.{progress.step}", progress.model, progress.done, progress.total)
@@ -262,16 +256,8 @@ class _Line:
     def running(self, model: str, done: int, total: int) -> None:
         self._show("loss.running", model, done, total)
 
-    def close(self) -> None:
-        if self.drawn:
-            self.terminal.status("")
-
     def _show(self, key: str, model: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self.drawn and now - self._shown >= 0.1:
-            self._shown = now
-            percent = f" {100 * done // total} %" if total else ""
-            self.terminal.status(say(key, model=label(model)) + percent)
+        self.often(lambda: say(key, model=label(model)) + percent(done, total))
 
 
 # --------------------------------------------------------------------------------------- the result

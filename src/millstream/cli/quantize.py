@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ import msgspec
 from millstream.base import BadInput, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import StatusLine, Terminal, label, percent
 
 if TYPE_CHECKING:
     from millstream.lab.quantize import Plan, Progress, Quantized, Source
@@ -92,7 +91,7 @@ async def _source(
         yield found.path, ""
     elif folder is not None:
         aside = args.output if args.output and args.output.suffix != ".gguf" else None
-        if not terminal.quiet and not terminal.err_is_tty:
+        if not terminal.quiet and not terminal.draws:
             terminal.err(say("quantize.converting", name=label(found.name)))
         place = aside or here.home.shelf.path
         with _Line(terminal, found.name) as line:
@@ -111,33 +110,21 @@ def _folder(word: str) -> Path | None:
     return path if path.is_dir() else path.parent if path.exists() else None
 
 
-class _Line:
-    """How far it is, in a line that is written over."""
+class _Line(StatusLine):
+    """How far a file is."""
 
     def __init__(self, terminal: Terminal, name: str) -> None:
-        self.terminal = terminal
+        super().__init__(terminal)
         self.name = name
-        self._shown = 0.0
 
     def show(self, progress: Progress) -> None:
         name = label(f"{self.name}-{progress.type}")
-        self._draw(say(f"quantize.{progress.step}", name=name), progress.done, progress.total)
+        what = say(f"quantize.{progress.step}", name=name)
+        self.often(lambda: what + percent(progress.done, progress.total))
 
     def convert(self, done: int, total: int) -> None:
-        self._draw(say("quantize.converting", name=label(self.name)), done, total)
-
-    def _draw(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self.terminal.quiet or not self.terminal.err_is_tty or now - self._shown < 0.1:
-            return
-        self._shown = now
-        self.terminal.status(f"{what} {min(100, 100 * done // max(1, total))} %")
-
-    def __enter__(self) -> _Line:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.terminal.status("")
+        what = say("quantize.converting", name=label(self.name))
+        self.often(lambda: what + percent(done, total))
 
 
 def _tell(made: list[Quantized], source: Source, args: Namespace, terminal: Terminal) -> None:

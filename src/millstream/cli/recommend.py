@@ -10,7 +10,7 @@ import msgspec
 
 from millstream.base import NotHere, say
 from millstream.cli.here import machine, read, size
-from millstream.cli.terminal import Terminal, clean, label
+from millstream.cli.terminal import StatusLine, Terminal, clean, label
 
 if TYPE_CHECKING:
     from millstream.lab.hardware import Speed
@@ -78,16 +78,12 @@ def _needs(args: Namespace, terminal: Terminal) -> tuple[Needs, str]:
 async def _speed(here: Machine, terminal: Terminal) -> Speed | None:
     from millstream.lab import hardware
 
-    drawn = terminal.err_is_tty and not terminal.quiet
-    if drawn:
-        terminal.status(say("fit.calibrating"))
-    try:
-        return await hardware.speed(here.home)
-    except NotHere:
-        return None
-    finally:
-        if drawn:
-            terminal.status("")
+    with StatusLine(terminal) as line:
+        line.say(say("fit.calibrating"))
+        try:
+            return await hardware.speed(here.home)
+        except NotHere:
+            return None
 
 
 def _tell(found: list[Choice], facts: list[str], terminal: Terminal) -> None:

@@ -12,11 +12,12 @@ import re
 import shutil
 import signal
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import TextIO
+from typing import Self, TextIO
 
 from millstream.base import MillstreamError, Place, say
 from millstream.home.names import provider_name
@@ -70,6 +71,12 @@ class Terminal:
         return _is_tty(sys.stderr)
 
     @cached_property
+    def draws(self) -> bool:
+        """Whether a line of the terminal can be written over; not where TERM says "dumb"."""
+        kind = os.environ.get("TERM", "" if os.name == "posix" else "windows")
+        return self.err_is_tty and kind not in ("", "dumb")
+
+    @cached_property
     def person(self) -> bool:
         """Whether somebody can be asked."""
         return _is_tty(sys.stdin) and self.err_is_tty
@@ -110,7 +117,7 @@ class Terminal:
 
     def status(self, text: str) -> None:
         """What is going on, in a line that the next one overwrites; "" takes it away."""
-        if text or self._status:
+        if self.draws and (text or self._status):
             self._status = text
             sys.stderr.write("\r\x1b[K" + fit_signs(shorten(text, self.width - 1), sys.stderr))
             sys.stderr.flush()
@@ -216,6 +223,38 @@ class Terminal:
             if answer.isdecimal() and 1 <= int(answer) <= len(choices):
                 return int(answer) - 1
             self.err(say("cli.not-a-choice", answer=label(answer), count=len(choices)))
+
+
+class StatusLine:
+    """What is going on, in a line of a person's terminal that the next one overwrites; silent
+    where nobody watches. Leaving the context takes the line away."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.drawn = terminal.draws and not terminal.quiet
+        self._shown = 0.0
+
+    def say(self, text: str) -> None:
+        """Show it now."""
+        if self.drawn:
+            self._shown = time.monotonic()
+            self.terminal.status(text)
+
+    def often(self, text: Callable[[], str]) -> None:
+        """Show what changes all the time: ten times a second at most."""
+        if self.drawn and time.monotonic() - self._shown >= 0.1:
+            self.say(text())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.say("")
+
+
+def percent(done: int, total: int) -> str:
+    """How much of something is done, for the end of a line; "" for nothing that is known."""
+    return f" {min(100, 100 * done // total)} %" if total else ""
 
 
 def clean(text: str) -> str:
