@@ -107,7 +107,8 @@ SMALL: dict[str, tuple[str, Keys]] = {
                           "embedding_length_per_layer_input": 0,
                           "attention.shared_kv_layers": 0,
                           "attention.key_length": 64, "attention.value_length": 64,
-                          "attention.key_length_swa": 32, "attention.value_length_swa": 32}),
+                          "attention.key_length_swa": 32, "attention.value_length_swa": 32,
+                          "rope.dimension_count_swa": 32}),
     "phi2": ("phi2", {"bias": "all", **_NORM}),
     "phi3": ("phi3", {"attention.sliding_window": 512, "bias": ()}),
     "phimoe": ("phimoe", {**_MOE, "bias": "all", **_NORM}),
@@ -315,6 +316,10 @@ REAL: dict[str, tuple[str, Keys]] = {
         attention__decay_lora_rank=96, attention__iclr_lora_rank=96,
         attention__value_residual_mix_lora_rank=64, attention__gate_lora_rank=256) | _NORM),
 }  # fmt: skip
+
+
+UNSURE = ("deepseek32", "DeepSeek-V3.2")
+"""Their attention chooses its tokens first; the scratch space for that is not predicted well."""
 
 
 # ------------------------------------------------------------------------------ headers and weights

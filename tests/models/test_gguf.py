@@ -300,3 +300,66 @@ def _everything(data: bytes) -> None:
         header.per_layer("attention.head_count_kv")
         for key in header.metadata:
             header.values(key)
+
+
+# What stands where in a small file: counts, lengths and types that a liar would change.
+NUMBERS = st.one_of(
+    st.sampled_from([0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**48, 2**63 - 1, 2**63, 2**64 - 1]),
+    st.integers(0, 2**64 - 1),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(4, len(tiny()) - 8), NUMBERS, st.sampled_from(["<Q", "<I"]))
+def test_absurd_numbers_anywhere(position: int, number: int, form: str) -> None:
+    """Counts, lengths, dimensions, types and offsets of every absurd size, without and with
+    the size of the file being known."""
+    data = bytearray(tiny())
+    struct.pack_into(form, data, position, number % (1 << (8 * struct.calcsize(form))))
+    _everything(bytes(data))
+    with suppress(BadInput):
+        gguf.read_ranges(lambda at, count: bytes(data[at : at + count]), file="m")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(tiny())), st.integers(0, len(tiny())), st.integers(0, len(tiny())))
+def test_pieces_cut_out_and_put_elsewhere(start: int, end: int, place: int) -> None:
+    data = tiny()
+    _everything(data[:place] + data[start:end] + data[place:])
+    _everything(data[:start] + data[end:])
+
+
+def test_counts_that_would_fill_the_memory() -> None:
+    """A header that says it has a million tensors, in a file that is large enough for them."""
+    for tensors, keys in ((2**19, 0), (0, 2**17), (2**63, 0), (0, 2**64 - 1)):
+        data = b"GGUF" + struct.pack("<IQQ", 3, tensors, keys)
+        asked = []
+
+        def ranges(at: int, count: int, data: bytes = data) -> bytes:
+            asked.append(count)  # noqa: B023
+            return (data + bytes(count))[at : at + count]
+
+        with pytest.raises(BadInput, match="damaged"):
+            gguf.read_ranges(ranges, file="m", size=1 << 50)
+        assert sum(asked) < 1 << 20
+
+
+def test_tensors_on_top_of_one_another_are_counted_as_they_are(tmp_path: Path) -> None:
+    """All at one place: nothing runs in circles, and the sum is what the table says."""
+    tensors = [(f"blk.{n}.a.weight", (32, 2), 0, 0) for n in range(100)]
+    header = gguf.read(written(tmp_path, gguf_bytes(TINY, tensors, data=256)))
+    assert header.weight_bytes == 100 * 256
+    far = [("a.weight", (32, 2), 0, 2**47)]
+    with pytest.raises(BadInput):
+        gguf.read(written(tmp_path, gguf_bytes(TINY, far, data=256)))
+
+
+def test_a_source_of_bytes_that_gives_too_much_or_nothing() -> None:
+    data = tiny()
+    for ranges in (
+        lambda at, count: b"",
+        lambda at, count: data[at : at + 1],
+        lambda at, count: data[at:],
+    ):
+        with suppress(BadInput):
+            gguf.read_ranges(ranges, file="m", size=len(data))

@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import statistics
 import sys
 import time
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from millstream.base import Failed, NotHere
+from millstream.lab import jobs
 from millstream.models.embedded import memory, threads
 from millstream.models.footprint import REPACKED
 from millstream.models.gguf import TYPES
@@ -42,6 +42,7 @@ Backend = Literal["cuda", "rocm", "metal", "vulkan", "other"]
 _CHILD = Path(__file__).with_name("calibrate.py")
 _KEPT = "lab-speed"  # the name in the cache
 _PATIENCE = 15.0  # seconds that a maker's tool has to answer
+_LEAVING = 5.0  # seconds that the child has to end when it has said everything
 _QUIET = 0.85  # of a core: with less, others were at work
 _STEADY = 0.35  # of the middle: with more between the best and the worst, it was noisy
 _METAL_SHARE = 0.75  # of unified memory that the system lets a card work with
@@ -142,26 +143,33 @@ def of_nvidia(text: str) -> list[Gpu]:
         with contextlib.suppress(ValueError):
             name, total, free = row
             found.append(Gpu(name.strip(), "cuda", int(total) << 20, int(free) << 20))
-    return found
+    return _sane(found)
+
+
+def _sane(found: Iterable[Gpu]) -> list[Gpu]:
+    """Cards whose sizes can be true."""
+    return [gpu for gpu in found if 0 < gpu.total < 1 << 50 and 0 <= gpu.free <= gpu.total]
 
 
 def of_rocm(text: str) -> list[Gpu]:
-    """The cards in what `ROCM` prints: an object for each card, sizes in bytes."""
+    """The cards in what `ROCM` prints: an object for each card, sizes in bytes. Warnings may stand
+    before it."""
     try:
-        told = json.loads(text)
-    except ValueError:
+        told = json.loads(text[text.find("{") :])
+    except (ValueError, RecursionError):
         return []
     found = []
     for card in told.values() if isinstance(told, dict) else ():
         if not isinstance(card, dict):
             continue
         lower = {str(key).lower(): str(value) for key, value in card.items()}
-        name = next((lower[key] for key in _ROCM_NAMES if lower.get(key)), "AMD")
+        names = (lower.get(key, "N/A") for key in _ROCM_NAMES)
+        name = next((name for name in names if name not in ("", "N/A")), "AMD")
         with contextlib.suppress(KeyError, ValueError):
             total = int(lower["vram total memory (b)"])
             used = int(lower["vram total used memory (b)"])
             found.append(Gpu(name, "rocm", total, max(0, total - used)))
-    return found
+    return _sane(found)
 
 
 _ROCM_NAMES = ("card series", "device name", "card model")
@@ -175,7 +183,7 @@ def of_metal(text: str) -> list[Gpu]:
         amount, unit = str(hardware["physical_memory"]).split()
         size = int(float(amount) * {"GB": 1 << 30, "TB": 1 << 40}[unit])
         cards = told["SPDisplaysDataType"]
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError):
         return []
     found = []
     for card in cards if isinstance(cards, list) else ():
@@ -183,23 +191,25 @@ def of_metal(text: str) -> list[Gpu]:
         if "apple" in name.lower():
             usable = int(size * _METAL_SHARE)
             found.append(Gpu(name, "metal", usable, usable, unified=True))
-    return found
+    return _sane(found)
 
 
 def of_llama_cpp(devices: Iterable[Any]) -> list[Gpu]:
-    """The cards among llama.cpp's own devices (`xllamacpp.get_device_info`)."""
+    """The cards among llama.cpp's own devices (`xllamacpp.get_device_info`). Their types are
+    numbers of ggml's `ggml_backend_dev_type`."""
     found = []
     for device in devices:
         fields = device if isinstance(device, dict) else {}
-        kind, name = str(fields.get("type", "")), str(fields.get("name", ""))
+        kind, name = fields.get("type"), str(fields.get("name", ""))
         total, free = fields.get("memory_total"), fields.get("memory_free")
-        if "GPU" in kind and isinstance(total, int) and isinstance(free, int):
+        if kind in (_CARD, _SHARING) and isinstance(total, int) and isinstance(free, int):
             backend: Backend = next((b for key, b in _BACKENDS if key in name.lower()), "other")
             label = str(fields.get("description") or name)
-            found.append(Gpu(label, backend, total, free, unified="IGPU" in kind))
-    return found
+            found.append(Gpu(label, backend, total, min(free, total), unified=kind == _SHARING))
+    return _sane(found)
 
 
+_CARD, _SHARING = 1, 2  # the second works in the machine's own memory
 _BACKENDS: tuple[tuple[str, Backend], ...] = (
     ("cuda", "cuda"),
     ("rocm", "rocm"),
@@ -228,7 +238,7 @@ async def _output(command: Sequence[str]) -> str:
     if program is None:
         return ""
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await jobs.start(
             program,
             *command[1:],
             stdin=asyncio.subprocess.DEVNULL,
@@ -241,9 +251,9 @@ async def _output(command: Sequence[str]) -> str:
         async with asyncio.timeout(_PATIENCE):
             out, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return ""
+    finally:
+        await jobs.end(process)
     return out.decode("utf-8", "replace") if process.returncode == 0 else ""
 
 
@@ -332,7 +342,7 @@ async def calibrate(
         "seconds": seconds,
         "repack": sorted(repacked),
     }
-    process = await asyncio.create_subprocess_exec(
+    process = await jobs.start(
         sys.executable,
         "-P",
         str(_CHILD),
@@ -347,19 +357,20 @@ async def calibrate(
     pieces: dict[_Key, list[tuple[float, float, float]]] = defaultdict(list)
     try:
         async for line in process.stdout:
-            said = json.loads(line)
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue  # of a library that writes where it should not
             if problem := said.get("problem"):
                 raise NotHere("lab.no-library", problem=problem)
             key = (said["what"], said["type"], said["width"], said["threads"])
             pieces[key].append((said["amount"], said["wall"], max(said["processor"], 1e-9)))
             if told is not None:
                 told(sum(map(len, pieces.values())))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _LEAVING)
     finally:
-        if process.returncode is None:
-            # Not `process.kill()`, which may take the exit code that asyncio waits for.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
+        await jobs.end(process)
     if not pieces:
         raise Failed("lab.calibration-broke", code=process.returncode)
     rates = tuple(_rate(*key, turns) for key, turns in sorted(pieces.items()))

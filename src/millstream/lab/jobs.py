@@ -85,7 +85,7 @@ async def run(
     Raises what the worker raised; NotHere or Failed with llama.cpp's own words where it broke
     down. A job that is cancelled is ended at once."""
     with tempfile.TemporaryFile(buffering=0) as log:
-        process = await asyncio.create_subprocess_exec(
+        process = await start(
             sys.executable,
             "-P",
             "-m",
@@ -115,6 +115,17 @@ async def run(
             raise broken(job.model, _end(log), await process.wait())
         finally:
             await end(process)
+
+
+async def start(*command: str, **options: Any) -> asyncio.subprocess.Process:
+    """Start a process. One that is cancelled meanwhile is ended here: asyncio itself then waits for
+    an end that it may never see."""
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, **options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await end(await starting)
+        raise
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
@@ -148,6 +159,7 @@ _NO_MEMORY = re.compile(
     re.I,
 )
 _TROUBLE = re.compile(r"error|fail|assert|abort|invalid|Error:", re.I)
+_REASON = re.compile(r"error loading model: (?!error loading model )?(.+)")
 
 
 def broken(model: str, log: str, code: int) -> MillstreamError:
@@ -168,7 +180,10 @@ def broken(model: str, log: str, code: int) -> MillstreamError:
 
 
 def _last_words(log: str) -> str:
-    """The last complaint of a log, else its last line; shortened for display."""
+    """Why a model was not loaded, else the last complaint of a log, else its last line; shortened
+    for display."""
+    if found := _REASON.search(log):
+        return found[1].strip()[:300]
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     complaints = [line for line in lines if _TROUBLE.search(line)]
     said = complaints or lines

@@ -187,13 +187,17 @@ class Library:
                 setattr(self, name, function)
         except (OSError, AttributeError) as error:
             raise NotHere("embedded.broken-extra", problem=str(error)) from None
-        for params, expected in (
-            (self.llama_model_default_params(), _MODEL_DEFAULTS),
-            (self.llama_context_default_params(), _CONTEXT_DEFAULTS),
+        for function, kind, expected in (
+            (self.llama_model_default_params, ModelParams, _MODEL_DEFAULTS),
+            (self.llama_context_default_params, ContextParams, _CONTEXT_DEFAULTS),
         ):
+            # Another build may write more than there is of ours.
+            function.restype = type("Roomy", (kind,), {"_fields_": [("room", ctypes.c_char * 512)]})
+            params = function()
             odd = [name for name, value in expected.items() if getattr(params, name) != value]
             if odd:
                 raise NotHere("quantize.other-build", fields=", ".join(odd))
+            function.restype = kind
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)  # what `_FUNCTIONS` doesn't name; for the type checker

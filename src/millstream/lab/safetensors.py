@@ -27,6 +27,7 @@ from millstream.models.gguf import TYPES, Header, Ranges, Tensor
 
 _NUMBER = {kind.name: number for number, kind in TYPES.items()}
 _LONGEST = 1 << 27  # bytes of a table; the longest have some twenty millions
+_DIMENSIONS = 8
 _BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
@@ -100,8 +101,10 @@ def _entry(name: str, said: Any, file: str) -> tuple[Entry, int]:
 
 
 def _counts(value: Any) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(
-        isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 1 << 50 for n in value
+    return (
+        isinstance(value, list)
+        and len(value) <= _DIMENSIONS
+        and all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 1 << 50 for n in value)
     )
 
 

@@ -34,7 +34,8 @@ from millstream.models.gguf import MAGIC, TYPES, Array, Header, Tensor
 
 _BREAKDOWN = "_Z26llama_get_memory_breakdownPK13llama_context"
 _NUMBERS = {kind.name: number for number, kind in TYPES.items()}
-_MAP = 48  # bytes of a std::map
+_MAP, _ROOT, _COUNT = 48, 16, 40  # bytes of a std::map; where its first node and its size are
+_MOST_KINDS = 64  # kinds of buffers that a machine may have
 _U32, _I32, _F32, _BOOL, _TEXT, _LIST, _U64 = 4, 5, 6, 7, 8, 9, 10
 _USUAL: dict[str, Any] = {  # what every model has, and a config.json doesn't tell
     "attention.layer_norm_rms_epsilon": 1e-6,
@@ -90,7 +91,9 @@ async def weigh(
 
 
 async def _asked(ask: _Ask, name: str, log: IO[bytes]) -> Weighed:
-    process = await asyncio.create_subprocess_exec(
+    from millstream.lab import jobs
+
+    process = await jobs.start(
         sys.executable,
         "-P",
         "-m",
@@ -102,12 +105,7 @@ async def _asked(ask: _Ask, name: str, log: IO[bytes]) -> Weighed:
     try:
         said, _ = await process.communicate(msgspec.json.encode(ask))
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    from millstream.lab import jobs
-
+        await jobs.end(process)
     with suppress(msgspec.MsgspecError):
         return msgspec.json.decode(said, type=Weighed)
     with suppress(msgspec.MsgspecError, KeyError, TypeError):
@@ -207,7 +205,7 @@ class _Node(ctypes.Structure):
     """A node of a `std::map` from a kind of buffer to three sizes."""
 
     _fields_ = (
-        ("color", ctypes.c_long),
+        ("color", ctypes.c_int),
         ("parent", ctypes.c_void_p),
         ("left", ctypes.c_void_p),
         ("right", ctypes.c_void_p),
@@ -220,6 +218,7 @@ class _Node(ctypes.Structure):
 
 def main() -> None:
     ask = msgspec.json.decode(sys.stdin.buffer.read(), type=_Ask)
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # no debugger that looks at a breakdown
     try:
         said: object = _weighed(ask)
     except MillstreamError as error:
@@ -255,11 +254,13 @@ def _weighed(ask: _Ask) -> Weighed:
         os._exit(1)
     size = more.llama_model_size
     size.restype, size.argtypes = ctypes.c_uint64, (ctypes.c_void_p,)
-    buffers = [_buffers(library, more, model, use, log) for use in ask.uses]
-    return Weighed(size(model), tuple(buffers))
+    least = int(size(model))
+    buffers = [_buffers(library, more, model, use, log, least) for use in ask.uses]
+    return Weighed(least, tuple(buffers))
 
 
-def _buffers(library: Any, more: Any, model: int, use: Use, log: list[str]) -> Buffers:
+def _buffers(library: Any, more: Any, model: int, use: Use, log: list[str], size: int) -> Buffers:
+    """What one use takes. size: bytes of the weights, which the buffers have at least."""
     params = library.llama_context_default_params()
     params.n_ctx = use.context * use.slots
     params.n_batch = params.n_ubatch = use.batch
@@ -274,6 +275,8 @@ def _buffers(library: Any, more: Any, model: int, use: Use, log: list[str]) -> B
         sys.stderr.flush()
         os._exit(1)
     found = _breakdown(more, context)
+    if sum(weights for weights, _, _ in found.values()) < size:
+        raise _other()
     library.llama_free(context)
     said = re.search(r"output buffer size = +([\d.]+) MiB", "".join(log))
     return Buffers(
@@ -285,20 +288,35 @@ def _buffers(library: Any, more: Any, model: int, use: Use, log: list[str]) -> B
 
 
 def _breakdown(more: Any, context: int) -> Mapping[str, tuple[int, int, int]]:
-    name = more.ggml_backend_buft_name
+    """Weights, cache and scratch space by kind of buffer. Raises NotHere where the library gives
+    anything else than the map that is expected."""
+    try:
+        name, ask = more.ggml_backend_buft_name, getattr(more, _BREAKDOWN)
+    except AttributeError:
+        raise _other() from None
     name.restype, name.argtypes = ctypes.c_char_p, (ctypes.c_void_p,)
-    ask = getattr(more, _BREAKDOWN)
     ask.restype, ask.argtypes = None, (ctypes.c_void_p, ctypes.c_void_p)
     tree = (ctypes.c_char * _MAP)()
     ask(ctypes.addressof(tree), context)
+    count = ctypes.c_size_t.from_buffer(tree, _COUNT).value
+    if not 0 < count <= _MOST_KINDS:
+        raise _other()
     found: dict[str, tuple[int, int, int]] = {}
-    waiting = [ctypes.c_void_p.from_buffer(tree, 16).value]
+    waiting = [ctypes.c_void_p.from_buffer(tree, _ROOT).value]
     while waiting:
         if at := waiting.pop():
             node = _Node.from_address(at)
+            if node.color not in (0, 1) or not node.kind or len(found) == count:
+                raise _other()
             waiting += [node.left, node.right]
             found[name(node.kind).decode()] = (node.weights, node.cache, node.compute)
+    if len(found) != count:
+        raise _other()
     return found
+
+
+def _other() -> NotHere:
+    return NotHere("quantize.other-build", fields="llama_get_memory_breakdown")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def main() -> None:
         os._exit(0)
     job = msgspec.json.decode(line, type=jobs.Job)
     threading.Thread(target=_listen, daemon=True).start()
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # no debugger that looks at a breakdown
     try:
         tell({"result": do(job)})
     except MillstreamError as error:

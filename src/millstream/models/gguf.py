@@ -35,6 +35,9 @@ _FIRST = 1 << 20  # bytes of the first look at a file elsewhere
 _MOST = 1 << 28  # bytes that a header may have
 _DIMENSIONS = 4
 _MOST_LAYERS = 1 << 14
+_MOST_TENSORS = 1 << 18  # experts one by one, as old files have them, are some fifty thousand
+_MOST_KEYS = 1 << 16
+_MOST_TEXTS = 1 << 22  # of one list; the longest vocabularies have some hundred thousand
 
 
 class Kind(NamedTuple):
@@ -309,14 +312,14 @@ def read_ranges(ranges: Ranges, *, file: str, size: int | None = None) -> Header
         raise BadInput("gguf.version", file=file, version=version)
     tensor_count, key_count = reader.u64(), reader.u64()
     metadata: dict[str, Any] = {}
-    for _ in range(reader.sane(key_count)):
+    for _ in range(reader.sane(key_count, _MOST_KEYS)):
         name = reader.name()
         if name in metadata:
             raise reader.damaged("twice", name=name)
         metadata[name] = reader.value()
     tensors = []
     names = set()
-    for _ in range(reader.sane(tensor_count)):
+    for _ in range(reader.sane(tensor_count, _MOST_TENSORS)):
         tensor = reader.tensor()
         if tensor.name in names:
             raise reader.damaged("twice", name=tensor.name)
@@ -420,9 +423,10 @@ class _Reader:
         words = say(f"gguf.{problem}", **values)
         return BadInput("gguf.damaged", file=self.file, offset=self.position, problem=words)
 
-    def sane(self, count: int) -> int:
-        """A count of things that have at least 12 bytes each; BadInput if they can't be there."""
-        if count > _MOST // 12 or (self._size is not None and count * 12 > self._size):
+    def sane(self, count: int, most: int) -> int:
+        """A count of things that have at least 12 bytes each; BadInput if they can't be there, or
+        if no model has as many."""
+        if count > most or (self._size is not None and count * 12 > self._size):
             raise self.damaged("count", count=count)
         return count
 
@@ -509,7 +513,7 @@ class _Reader:
         if type != _TEXT and type not in _NUMBERS:
             raise self.damaged("value-type", type=type)
         each = 8 if type == _TEXT else struct.calcsize("<" + _NUMBERS[type])
-        if count * each > _MOST:
+        if count * each > _MOST or (type == _TEXT and count > _MOST_TEXTS):
             raise self.damaged("count", count=count)
         if self._size is not None and self.position + count * each > self._size:
             raise self._truncated()

@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 _PROBE_BYTES = 24 << 20  # weights of the probe: more than a core's cache, set up in milliseconds
 _PROBE_SECONDS = 0.04  # for one number of threads in one round
 _WORTH = 1.08  # a further core must be this much faster
+_CARDS = (1, 2)  # ggml's numbers for devices that are graphics cards, with and without own memory
 _IDLE_LOOKS = 3  # looks in a row, a fifth of a second apart, that find no slot at work
 
 
@@ -38,6 +39,9 @@ def main() -> None:
     task = json.loads(line)
     threading.Thread(target=_listen, daemon=True).start()
     _kernel_ends_us(True)
+    # llama.cpp would let a debugger look at it when it breaks down, which takes long and writes
+    # where our lines go.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     try:
         import xllamacpp
     except (ImportError, OSError) as error:
@@ -73,7 +77,8 @@ def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads = threads
     # On graphics cards llama.cpp finds out by itself how many layers fit.
-    params.fit_params = any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info())
+    devices = xllamacpp.get_device_info()
+    params.fit_params = any(device["type"] in _CARDS for device in devices)
     if task.get("layers") is not None:
         params.n_gpu_layers, params.fit_params = task["layers"], False
     params.warmup = False

@@ -424,7 +424,10 @@ class _Child:
                 if self.task["model"] or await asyncio.to_thread(self.process.wait):
                     raise await self._failure()
                 return
-            step = json.loads(line)
+            try:
+                step = json.loads(line)
+            except ValueError:
+                continue  # of a library that writes where it should not
             match step["step"]:
                 case "threads":
                     self.threads = step["threads"]
