@@ -43,7 +43,7 @@ CACHES: tuple[CacheType, ...] = ("F16", "Q8_0", "Q4_0")
 _RESERVE = 457 << 20
 _METAL_RESERVE = 512 << 20
 _STEP = 256  # tokens between two contexts that are tried
-_GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q3_K_M", "Q2_K")
+GOOD = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q3_K_M", "Q2_K")
 """Types to take instead, the best first."""
 _PARTS: tuple[tuple[str, str], ...] = (
     ("embeddings", r"token_embd|per_layer_token_embd|position_embd|token_types"),
@@ -356,7 +356,8 @@ def _row(
     made = in_precision(model.header, model.tensors, label, nominal=nominal)
     if made.impossible:
         return Row(made, 0, None)
-    total = memory.total - memory.weights - memory.repack + made.weights + made.repack
+    total = memory.total - memory.weights - memory.repack + made.weights
+    total += made.repack if use.repack else 0
     room = capacity(machine)
     fits = None if room is None else total <= room
     pace = None
@@ -383,14 +384,19 @@ def _reasons(
         if abs(parameters - said) > said / 50:
             values = {"parameters": parameters / 1e9, "said": said / 1e9}
             yield Advice("lab.reason-count", values)
-    if not quoted.low <= total <= quoted.high:
-        more = total - made.weights
-        share, least, most = (
-            round(100 * part) for part in (
-                more / made.weights, quoted.low / quoted.weights - 1,
-                quoted.high / quoted.weights - 1,
-            )
-        )  # fmt: skip
+    copy = made.repack if use.repack else 0
+    if copy > quoted.weights / 20:
+        yield Advice("lab.reason-copy", {"size": copy})
+    more = total - made.weights - copy
+    share, least, most = (
+        round(100 * part / whole)
+        for part, whole in (
+            (more, made.weights),
+            (quoted.low - quoted.weights, quoted.weights),
+            (quoted.high - quoted.weights, quoted.weights),
+        )
+    )
+    if not least <= share <= most:
         values = {"size": more, "share": share, "least": least, "most": most}
         yield Advice("lab.reason-running", values)
 
@@ -431,14 +437,13 @@ def offload(model: Model, sizes: Shape, use: Use, gpu: Gpu, machine: Machine) ->
         fits = _vram(model, sizes, use, gpu, middle) <= gpu.free
         low, high = (middle, high) if fits else (low, middle - 1)
     whole = _vram(model, sizes, use, gpu, count)
-    outside = 0
-    if low < count and sizes.experts:
-        experts = sum(t.size for t in model.tensors if "_exps." in t.name)
-        outside = whole - experts
     vram = _vram(model, sizes, use, gpu, low)
-    beside = footprint(model.headers, use, sizes=sizes).total
-    if low:
-        beside -= vram - _reserve(gpu) - _twice(model)
+    total = footprint(model.headers, use, sizes=sizes).total
+    own = _reserve(gpu) + _twice(model)  # of what is on the card, not in `total`
+    experts = sum(t.size for t in model.tensors if "_exps." in t.name)
+    outside = low < count and experts > 0 and whole - experts <= gpu.free
+    if outside and machine.free is not None:
+        outside = total - (whole - experts - own) <= machine.free
 
     def takes(context: int) -> int:
         return _vram(model, sizes, msgspec.structs.replace(use, context=context), gpu, count)
@@ -448,10 +453,10 @@ def offload(model: Model, sizes: Shape, use: Use, gpu: Gpu, machine: Machine) ->
         layers=low,
         all=count,
         vram=vram,
-        ram=max(0, beside),
+        ram=max(0, total - vram + own) if low else total,
         whole=whole,
         context=_longest(takes, gpu.free, sizes.context or CONTEXTS[-1]),
-        experts_outside=0 < outside <= gpu.free,
+        experts_outside=outside,
         usable=gpu.backend in machine.usable,
     )
 
@@ -494,7 +499,7 @@ def _notes(model: Model, sizes: Shape, asked: Use) -> Iterator[Advice]:
         yield Advice("lab.note-typical", {"asked": model.name, "name": model.stands_for})
     elif model.kind == "config":
         yield Advice("lab.note-config")
-    if model.header.architecture == "llama" and model.header.number("attention.sliding_window"):
+    if model.header.number("attention.sliding_window") and sizes.attention and not sizes.window:
         yield Advice("lab.note-window")
     if sizes.context and asked.context > sizes.context:
         values = {"asked": asked.context, "context": sizes.context}
@@ -513,7 +518,7 @@ def _doubts(made: Fit) -> Iterator[Advice]:
 
 def _advice(made: Fit) -> Iterator[Advice]:
     """What to do: take it as it is, or what instead."""
-    free, need = made.machine.free, made.memory.total
+    free, need = capacity(made.machine), made.memory.total
     if free is None:
         yield Advice("lab.advice-unknown", {"size": need})
         return
@@ -550,7 +555,7 @@ def _instead(made: Fit, free: int) -> Iterator[Advice]:
     if context >= 1024:
         yield Advice("lab.advice-context", {"context": context})
     rows = {row.precision.label: row for row in made.rows}
-    for label in _GOOD:
+    for label in GOOD:
         row = rows.get(label)
         if row and row.fits and row.precision.weights < made.own.weights:
             yield Advice("lab.advice-type", {"type": label, "size": row.total})

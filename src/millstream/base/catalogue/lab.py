@@ -176,6 +176,10 @@ MESSAGES = {
         "{bits:.2f} bits a weight, not {said}, with scales and better tensors",
         "含缩放系数与高精度张量，每个权重 {bits:.2f} 位而非 {said} 位",
     ),
+    "reason-copy": Text(
+        "a second copy of {size} in the order that this processor multiplies fastest",
+        "另有 {size} 权重按本处理器计算最快的顺序再存一份",
+    ),
     "reason-count": Text(
         "it has {parameters:.2f} billion weights, not {said:g}",
         "实际有 {parameters:.2f}B 个权重，而非 {said:g}B",
