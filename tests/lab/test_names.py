@@ -359,6 +359,15 @@ async def test_a_config_that_is_none(tmp_path: Path, home: Home, http: Http, tex
     assert error.message == "config.json is no config.json: it is no JSON object"
 
 
+async def test_a_config_that_lacks_a_size(tmp_path: Path, home: Home, http: Http) -> None:
+    file = tmp_path / "other.json"
+    file.write_text('{"model_type": "llama"}')
+    error = await refusal(str(file), home, http)
+    assert error.message == (
+        f"{file} does not say 'hidden_size', and without it no size can be told"
+    )
+
+
 async def test_a_folder_without_a_model(tmp_path: Path, home: Home, http: Http) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -566,7 +575,7 @@ async def test_offline_a_recommended_model_is_known_by_its_shape(home: Home) -> 
         assert (found.name, found.kind, found.stands_for) == ("qwen3-8b", "typical", "qwen3-8b")
         # The Q4_K_M of the hub has 5.03 GB.
         assert found.header.weight_bytes == pytest.approx(5.02e9, rel=0.01)
-        assert found.header.quantization in ("Q4_K_M", "Q4_K")
+        assert found.header.quantization == "Q4_K_M"
         for word in ("hf:Qwen/Qwen3-8B-GGUF", "ollama:qwen3:8b"):
             error = await refusal(word, home, http)
             assert error.code == "models.offline"

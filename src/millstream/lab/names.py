@@ -30,6 +30,7 @@ from millstream.lab import safetensors, typical
 from millstream.lab.config import FAMILIES, family_of
 from millstream.lab.config import header as header_of_config
 from millstream.lab.mixes import retyped
+from millstream.lab.rewrite import FILE_TYPES
 from millstream.models import gguf, hubs, ollama_models, packaged, pull, recommended
 from millstream.models.gguf import TYPES, Header, Tensor
 from millstream.models.http import Http, Refusal, refused
@@ -112,7 +113,8 @@ def _well_known(word: str) -> Model | None:
     if wanted is None or header is None:
         return None
     tensors = retyped(header, wanted.quantization)
-    made = Header(header.file, 3, header.metadata, tensors, 0, lambda offset, length: b"")
+    said = {**header.metadata, "general.file_type": FILE_TYPES[wanted.quantization]}
+    made = Header(header.file, 3, said, tensors, 0, lambda offset, length: b"")
     return Model(wanted.name, wanted.name, (made,), "typical", stands_for=wanted.name)
 
 
@@ -167,7 +169,7 @@ def _folder(path: Path) -> Model:
 def _of_config(
     config: Mapping[str, Any], entries: Sequence[safetensors.Entry], name: str, source: str
 ) -> Model:
-    made = safetensors.header(config, entries, file=name)
+    made = safetensors.header(config, entries, file=source)
     stored = sum(entry.size for entry in entries) or None
     return Model(name, source, (made,), "config", stored=stored)
 
@@ -232,11 +234,11 @@ async def _unconverted(repository: hubs.Repository, home: Home, http: Http) -> M
     stored = sum(size or 0 for size in sizes) if sizes and None not in sizes else None
     entries: list[safetensors.Entry] = []
     if family_of(config) in FAMILIES:
-        made = header_of_config(config, file=name)
+        made = header_of_config(config, file=f"{repository}/config.json")
     else:
         for path, remote in weights.items():
             entries += await _table(_ranges(http, remote.url, headers), path, remote.size)
-        made = safetensors.header(config, entries, file=name)
+        made = safetensors.header(config, entries, file=f"{repository}/config.json")
     return Model(name, str(repository), (made,), "config", stored=stored)
 
 
