@@ -45,7 +45,7 @@ class Person:
             stdout=inner if stdout is None else stdout,
             stderr=inner,
             cwd=cwd,
-            env={**env, "TERM": "xterm-256color"},
+            env={"TERM": "xterm-256color", **env},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )

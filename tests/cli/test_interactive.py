@@ -203,3 +203,14 @@ def test_a_key_is_typed_without_being_seen(person: Sit, millstream: Any) -> None
     assert "secret" not in somebody.raw
     assert "openai" in millstream("keys").stdout
     assert "secret" not in millstream("keys").stdout
+
+
+@pytest.mark.parametrize(("kind", "draws"), [("dumb", False), ("", False), ("xterm", True)])
+def test_a_dumb_terminal_is_written_to_line_by_line(
+    person: Sit, hello: str, kind: str, draws: bool
+) -> None:
+    somebody = person("run", hello, "name=Ann", extra={"TERM": kind})
+    assert somebody.wait() == 0
+    assert "Hello Ann!" in somebody.screen
+    assert "✓ greet" in somebody.screen
+    assert ("\x1b" in somebody.raw) is draws

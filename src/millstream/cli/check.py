@@ -61,7 +61,7 @@ async def _check(
     reports = []
     try:
         for number, (file, sought) in enumerate(files, 1):
-            if len(files) > 1 and terminal.err_is_tty and not terminal.quiet:
+            if len(files) > 1 and terminal.draws and not terminal.quiet:
                 terminal.status(f"{number}/{len(files)} {label(file)}")
             try:
                 app = App(read(file, terminal), choice=choice(args), home=args.home)

@@ -56,7 +56,7 @@ async def _diagnose(args: Namespace, terminal: Terminal) -> Report:
 
     here = machine(args, terminal)
     try:
-        if terminal.err_is_tty and not terminal.quiet:
+        if terminal.draws and not terminal.quiet:
             terminal.status(say("cli.doctor.looking"))
         return await diagnose(here.home, here.http if args.online else None, online=args.online)
     finally:

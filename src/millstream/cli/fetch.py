@@ -112,7 +112,7 @@ class _Bar:
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
-        self.drawn = terminal.err_is_tty and not terminal.quiet
+        self.drawn = terminal.draws and not terminal.quiet
         self._since = self._shown = time.monotonic()
         self._first = 0
 

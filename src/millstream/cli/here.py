@@ -93,7 +93,7 @@ def _progress(terminal: Terminal, what: str) -> Iterator[Progress]:
             terminal.status(f"{what} {percent} % ({size(done)} / {size(total)})")
 
     try:
-        yield progress if terminal.err_is_tty and not terminal.quiet else _nothing
+        yield progress if terminal.draws and not terminal.quiet else _nothing
     finally:
         terminal.status("")
 

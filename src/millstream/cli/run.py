@@ -127,7 +127,7 @@ def _view(app: App, args: Namespace, terminal: Terminal) -> watch.Watch:
         return watch.EventLines(app, terminal)
     if terminal.quiet:
         return watch.QuietWatch(app, terminal)
-    kind = watch.LiveWatch if terminal.err_is_tty else watch.Watch
+    kind = watch.LiveWatch if terminal.draws else watch.Watch
     return kind(app, terminal, stream=args.form == TEXT and not args.no_stream)
 
 
@@ -140,7 +140,7 @@ def _interruptible(app: App, terminal: Terminal) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
         if pressed:
-            if terminal.err_is_tty:
+            if terminal.draws:
                 os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the cursor may be hidden
             os._exit(INTERRUPTED)
         pressed = True

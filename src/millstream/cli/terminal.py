@@ -72,9 +72,8 @@ class Terminal:
 
     @cached_property
     def draws(self) -> bool:
-        """Whether a line of the terminal can be written over; not where TERM says "dumb"."""
-        kind = os.environ.get("TERM", "" if os.name == "posix" else "windows")
-        return self.err_is_tty and kind not in ("", "dumb")
+        """Whether a line of the terminal can be written over."""
+        return self.err_is_tty and not _dumb()
 
     @cached_property
     def person(self) -> bool:
@@ -92,7 +91,7 @@ class Terminal:
             return False
         if os.environ.get("FORCE_COLOR"):
             return True
-        return _is_tty(stream) and os.environ.get("TERM") != "dumb"
+        return _is_tty(stream) and not _dumb()
 
     # ------------------------------------------------------------------------------------ writing
 
@@ -325,6 +324,11 @@ def _words(text: str) -> Iterable[str]:
     return re.findall(
         rf"\s*(?:[{wide}][{closing}]*|[^\s{wide}]+[{closing}]*)|\s+$", " ".join(text.split())
     )
+
+
+def _dumb() -> bool:
+    """Whether the terminal, by what TERM says, shows text and nothing else."""
+    return os.environ.get("TERM", "" if os.name == "posix" else "windows") in ("", "dumb")
 
 
 def _is_tty(stream: TextIO | None) -> bool:
