@@ -693,3 +693,94 @@ async def test_a_forged_reply_is_an_error(sandbox: Any, said: str, code: str) ->
 async def test_a_well_forged_reply_is_the_code_s_own_result_and_its_end(sandbox: Any) -> None:
     code = SAY + "def main():\n  say(frame(b'{\"value\": 7}'))\n  while True: pass"
     assert await sandbox.python(code) == 7
+
+
+async def test_a_forged_reply_says_nothing_that_a_terminal_or_a_file_would_not_take(
+    sandbox: Any,
+) -> None:
+    half = '{"problem": {"kind": "raised", "type": "\\ud800", "problem": "\\udfff", "line": -9}}'
+    code = SAY + f"def main():\n say(frame({half.encode()!r}))\n os._exit(0)"
+    error = await sandbox.error(code)
+    assert str(error) == "the code raised ?: ?"
+    code = SAY + 'def main():\n say(frame(b\'{"value": 1, "printed": "\\ud800"}\'))\n os._exit(0)'
+    assert (await sandbox.run_code("python3", code, {})).printed == "?"
+
+
+# --------------------------------------------------------------------- values and errors that lie
+
+LIARS = {
+    "an int": (
+        "class I(int):\n def __repr__(self): return '1, \"b\": 2'\n __str__ = __repr__",
+        "I(7)",
+    ),
+    "a float": ("class F(float):\n def __repr__(self): return 'NaN'", "F(7)"),
+    "a text": (
+        "class S(str):\n def __iter__(self): raise SystemExit\n def encode(s, *a): return b''",
+        "S('7')",
+    ),
+    "a list": ("class L(list):\n def __len__(self): return 10**9", "L([7])"),
+    "a key": (
+        "class K(str):\n __hash__ = str.__hash__\n def __str__(self): raise SystemExit",
+        "{K('7'): 7}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIARS)
+async def test_a_value_is_what_it_is_and_not_what_it_says(sandbox: Any, name: str) -> None:
+    classes, value = LIARS[name]
+    expected = {"an int": 7, "a float": 7.0, "a text": "7", "a list": [7], "a key": {"7": 7}}
+    assert await sandbox.python(f"{classes}\ndef main(): return {value}") == expected[name]
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        ("class E(Exception):\n def __str__(self): raise SystemExit", "the code raised E"),
+        ("class E(Exception):\n def __str__(self): raise KeyboardInterrupt", "the code raised E"),
+        (
+            "class S(str):\n def __len__(self): raise SystemExit\n"
+            "class E(Exception):\n def __str__(self): return S('x')",
+            "the code raised E: x",
+        ),
+        (
+            "class M(type):\n __name__ = property(lambda c: 5)\n"
+            "class E(Exception, metaclass=M): pass",
+            "the code raised E",
+        ),
+        ("def E(): return ModuleNotFoundError(name=5)", "the code raised ModuleNotFoundError"),
+    ],
+)
+async def test_so_is_an_exception(sandbox: Any, classes: str, told: str) -> None:
+    error = await sandbox.error(f"{classes}\ndef main(): raise E()")
+    assert error.code.startswith("sandbox.raised")
+    assert error.message.removeprefix("line 4: ") == told
+
+
+async def test_digits_beyond_what_json_readers_take_are_named(sandbox: Any) -> None:
+    code = "import sys\ndef main():\n sys.set_int_max_str_digits(0)\n return [10 ** 5000]"
+    error = await sandbox.error(code)
+    assert error.code == "sandbox.not-json"
+    assert "[0]: " in error.message
+
+
+@pytest.mark.parametrize(
+    "lasting",
+    [
+        "import threading\nthreading.Thread(target=time.sleep, args=(99,)).start()",
+        "import atexit\natexit.register(time.sleep, 99)",
+        "class Last:\n def __del__(self): time.sleep(99)\nlast = Last()",
+        "import signal\nsignal.setitimer(signal.ITIMER_REAL, 99)",
+        "import sys\nsys.addaudithook(lambda *a: 1 / 0 if a[0] == 'os._exit' else None)",
+    ],
+)
+async def test_what_would_outlive_the_call_ends_with_it(sandbox: Any, lasting: str) -> None:
+    assert await sandbox.python(f"import time\n{lasting}\ndef main(): return 1") == 1
+    assert await sandbox.children() == []
+
+
+async def test_javascript_names_of_our_own_are_nobody_s(sandbox: Any) -> None:
+    code = "const __call = 1, __finish = 2, __print = 3; function main() { return __call }"
+    assert await sandbox.javascript(code) == 1
+    code = "JSON.stringify = () => '1}, {\"problem\": 1'; function main() { return 1 }"
+    assert (await sandbox.error(code, "javascript")).code == "sandbox.garbled"

@@ -78,10 +78,11 @@ class Outcomes:
             raise self._failed("not-json", what=say("sandbox.half-character")) from None
         except (ValueError, msgspec.ValidationError):
             raise self.garbled() from None
+        printed = _whole(answer.printed)
         if answer.problem is None:
-            return CodeResult(answer.value, answer.printed)
+            return CodeResult(answer.value, printed)
         error = self._of_report(answer.problem)
-        error.values["printed"] = answer.printed  # not in the message, but not lost
+        error.values["printed"] = printed  # not in the message, but not lost
         raise error
 
     def of_end(self, ended: Ended | None) -> Failed:
@@ -112,12 +113,12 @@ class Outcomes:
         return self._failed("garbled")
 
     def _of_report(self, report: _Report) -> MillstreamError:
-        place = Place(line=report.line) if report.line else None
-        problem = report.problem
+        place = Place(line=report.line) if 0 < (report.line or 0) <= _LAST_LINE else None
+        problem = _whole(report.problem)
         match report.kind:
             case "raised":
                 name = "raised" if problem else "raised-silently"
-                return self._failed(name, place, type=report.type, problem=problem)
+                return self._failed(name, place, type=_whole(report.type), problem=problem)
             case "syntax" | "network" | "arguments" | "no-main":
                 return self._failed(report.kind, place, problem=problem)
             case "no-package" if report.package.isidentifier():  # it will stand in a command
@@ -155,6 +156,11 @@ def _what(report: _Report) -> str:
     return f"{report.where}: {what}" if report.where else what
 
 
+def _whole(text: str) -> str:
+    """A text without halves of characters, which no file and no terminal takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _no_constant(name: str) -> Any:
     raise ValueError(name)  # NaN and Infinity are no JSON; `run_python` has said so already
 
@@ -162,6 +168,7 @@ def _no_constant(name: str) -> Any:
 # What may be half a character, or a number that Python reads as infinity.
 _SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}")
 _TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LAST_LINE: Final = 1_000_000
 _PART: Final = 64  # bytes that a small value costs Python, at least
 
 

@@ -34,7 +34,7 @@ _CONSOLE: Final = """
 # Gives a function that gives the result as JSON, once all that waits has been done; `null` if the
 # promise of a result was neither kept nor broken.
 _CALL: Final = """
-function __call(text) {
+(function __call(text) {
   let result, state = "kept";
   const value = main(JSON.parse(text));
   if (typeof value?.then !== "function") result = value;
@@ -47,8 +47,7 @@ function __call(text) {
     if (state === "broken") throw result;
     return JSON.stringify(result);
   };
-}
-__call
+})
 """
 
 # A line of a stack trace: "    at name (<input>:3:14)" or "    at <input>:3:14".

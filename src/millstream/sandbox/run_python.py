@@ -66,12 +66,13 @@ def _compile(source: str) -> Any:
 
 def _raised(error: BaseException) -> Problem:
     """What an error of the code is to its author."""
-    name, line = type(error).__name__, _line(error.__traceback__)
+    # What an exception says of itself is the code's own doing, even that it has a name.
+    name, line = type.__dict__["__name__"].__get__(type(error)), _line(error.__traceback__)
     try:
-        text = str(error)
-    except Exception:
+        text = str.__str__(str(error))
+    except BaseException:
         text = ""
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    if isinstance(error, ModuleNotFoundError) and type(error.name) is str and error.name:
         return Problem("no-package", package=error.name.partition(".")[0], line=line)
     if isinstance(error, TypeError) and _depth(error.__traceback__) == 1:
         return Problem("arguments", problem=text)
@@ -114,6 +115,7 @@ def _tried_network(error: BaseException | None) -> bool:
 
 
 def _to_json(value: Any) -> bytes:
+    sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)  # the host reads no more
     try:
         return _encode(value).encode()
     except MemoryError:
