@@ -169,8 +169,8 @@ async def peak(path: Path, context: int, slots: int) -> tuple[int, int]:
 # ---------------------------------------------------------------------------------------- the models
 
 
-async def packaged_types(only: str, quick: bool) -> list[tuple[str, Path]]:
-    """SmolLM2 as it is packaged, as F16, and in all types that are made of that."""
+async def packaged_types(only: str, types: Sequence[str]) -> list[tuple[str, Path]]:
+    """SmolLM2 as it is packaged, as F16, and in other types that are made of that."""
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millstream-tests"
     home = Home.open(os.environ.get("MILLSTREAM_TEST_CACHE") or usual)
     async with Http() as http:
@@ -180,11 +180,10 @@ async def packaged_types(only: str, quick: bool) -> list[tuple[str, Path]]:
     folder.mkdir(exist_ok=True)
     made = await Quantizer(Source(model.path, requantize=True), folder).run(["F16"])
     files = [("SmolLM2-135M Q4_1, packaged", model.path), ("SmolLM2-135M F16", Path(made[0].path))]
-    names = ("Q8_0", "Q4_0", "Q4_K_M") if quick else [n for n in DEFAULTS if n != "F16"]
     source = Source(files[1][1])
-    for name in names:
+    for name in types:
         label = f"SmolLM2-135M {name}"
-        if name in NEED_IMATRIX or (only and only not in label):
+        if name == "F16" or name in NEED_IMATRIX or only not in label:
             continue
         try:
             (quant,) = await Quantizer(source, folder).run([name])
@@ -203,7 +202,8 @@ async def main() -> None:
     args = parser.parse_args()
     loads = LOADS[:1] if args.quick else LOADS
     groups: dict[str, list[Row]] = {"packaged": [], "small": [], "real": []}
-    for name, path in await packaged_types(args.only, args.quick):
+    types = ("Q8_0", "Q4_0", "Q4_K_M") if args.quick else tuple(DEFAULTS)
+    for name, path in await packaged_types(args.only, types):
         if args.only in name:
             groups["packaged"].append(await both(name, path, loads))
     with tempfile.TemporaryDirectory() as folder:
@@ -220,7 +220,7 @@ async def main() -> None:
     text = "\n".join(report(groups))
     print(text)
     if args.write:
-        write(ROOT / "docs" / "lab-truth.md", text)
+        put(BEGIN, text, END)
     sys.exit(
         not all(row.good or row.name in zoo.UNSURE for rows in groups.values() for row in rows)
     )
@@ -307,12 +307,12 @@ def table(rows: Sequence[Row], ran: bool) -> list[str]:
     return lines
 
 
-def write(path: Path, text: str) -> None:
-    """Put a table between its two marks."""
+def put(begin: str, text: str, end: str) -> None:
+    """Put a table between its two marks in docs/lab-truth.md."""
+    path = ROOT / "docs" / "lab-truth.md"
     whole = path.read_text()
-    before, rest = whole.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    before, rest = whole.split(begin)
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

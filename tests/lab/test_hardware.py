@@ -211,6 +211,12 @@ def rate(**changes: object) -> Rate:
     return msgspec.structs.replace(usual, **changes)
 
 
+def whole(*types: str) -> Speed:
+    """A calibration with everything in it."""
+    typed = [rate(what=what, type=name) for what in ("decode", "prefill") for name in types]
+    return speed(*typed, *(rate(what=what, type="F32") for what in hardware.KINDS[2:]))
+
+
 def speed(*rates: Rate) -> Speed:
     return Speed(0.0, 10.0, hardware.processor_name(), hardware._library(), rates)
 
@@ -230,7 +236,7 @@ def test_a_calibration_is_kept_for_its_machine_and_types(
 
     async def measured(types: list[str], **_: object) -> Speed:
         asked.append(types)
-        return speed(*(rate(type=name) for name in types))
+        return whole(*types)
 
     monkeypatch.setattr(hardware, "calibrate", measured)
     for types in (["Q8_0"], ["Q8_0"], ["Q8_0", "F16"], ["F16"]):
@@ -241,6 +247,20 @@ def test_a_calibration_is_kept_for_its_machine_and_types(
     monkeypatch.setattr(hardware, "processor_name", lambda: "another")
     asyncio.run(hardware.speed(home, ["F16"]))
     assert len(asked) == 4
+
+
+def test_a_kept_calibration_that_lacks_something_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.open(tmp_path)
+
+    async def measured(types: list[str], **_: object) -> Speed:
+        return whole(*types)
+
+    monkeypatch.setattr(hardware, "calibrate", measured)
+    for kept in (None, 7, {}, msgspec.to_builtins(speed(rate())), msgspec.to_builtins(speed())):
+        home.remember(hardware._KEPT, kept)
+        assert asyncio.run(hardware.speed(home, ["Q8_0"])).whole
 
 
 async def test_a_calibration() -> None:
@@ -257,12 +277,19 @@ async def test_a_calibration() -> None:
     assert msgspec.convert(msgspec.to_builtins(made), Speed) == made
 
 
+PIECE = json.dumps(
+    {"what": "decode", "type": "F16", "width": 512, "threads": 1, "turn": 0, "amount": 1e9,
+     "wall": 0.1, "processor": 0.1}
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("child", "error", "words"),
     [
         ("import json; print(json.dumps({'problem': 'no such file'}))", NotHere, "no such file"),
         ("import os; print('[New LWP 1]', flush=True); os.abort()", Failed, "-6"),
         ("", Failed, "0"),
+        (f"print({PIECE!r}, flush=True); import os; os._exit(7)", Failed, "7"),
     ],
 )
 async def test_a_calibration_that_breaks_down(

@@ -182,11 +182,12 @@ SMALL: dict[str, tuple[str, Keys]] = {
                         "time_mix_extra_dim": 32, "time_decay_extra_dim": 64,
                         "token_shift_count": 2}),
 }  # fmt: skip
-"""Names → architecture and what differs from `_usual`. bias: parts of names of tensors whose bias
+"""Names → architecture and what differs from `usual`. bias: parts of names of tensors whose bias
 the model has; tied: no head of its own."""
 
 
-def _usual(context: int, width: int, layers: int, hidden: int, heads: int) -> Keys:
+def usual(context: int, width: int, layers: int, hidden: int, heads: int) -> Keys:
+    """What every transformer's header says."""
     return {
         "context_length": context,
         "embedding_length": width,
@@ -200,7 +201,7 @@ def _usual(context: int, width: int, layers: int, hidden: int, heads: int) -> Ke
 def _real(
     context: int, words: int, width: int, layers: int, hidden: int, heads: int, kv: int, **more: Any
 ) -> Keys:
-    keys = _usual(context, width, layers, hidden, heads)
+    keys = usual(context, width, layers, hidden, heads)
     keys |= {"vocab_size": words, "attention.head_count_kv": kv}
     return keys | {name.replace("__", "."): value for name, value in more.items()}
 
@@ -329,7 +330,7 @@ def metadata(name: str) -> dict[str, Value]:
     """The header of a model, without its vocabulary if it is a `real` one."""
     architecture, keys = (SMALL | REAL)[name]
     if name in SMALL:
-        keys = {**_usual(4096, 256, 4, 768, 8), "attention.head_count_kv": 2, **keys}
+        keys = {**usual(4096, 256, 4, 768, 8), "attention.head_count_kv": 2, **keys}
         keys["vocab_size"] = VOCABULARY
     made: dict[str, Value] = {
         "general.architecture": (8, architecture),

@@ -47,6 +47,7 @@ _QUIET = 0.85  # of a core: with less, others were at work
 _STEADY = 0.35  # of the middle: with more between the best and the worst, it was noisy
 _METAL_SHARE = 0.75  # of unified memory that the system lets a card work with
 
+KINDS = ("decode", "prefill", "attend-token", "attend-prompt", "rows", "node")
 USUAL_TYPES = ("F16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0")
 _NUMBERS = {kind.name: number for number, kind in TYPES.items()}
 
@@ -294,6 +295,12 @@ class Speed(msgspec.Struct, frozen=True):
         return sorted({rate.threads for rate in self.rates})
 
     @property
+    def whole(self) -> bool:
+        """Whether it has all kinds of work for every number of threads."""
+        have = {(rate.what, rate.threads) for rate in self.rates}
+        return bool(have) and have >= {(what, n) for what in KINDS for n in self.threads}
+
+    @property
     def share(self) -> float:
         """Of one core, which this process got while it measured."""
         shares = [rate.share for rate in self.rates if rate.threads == 1]
@@ -309,6 +316,11 @@ class Speed(msgspec.Struct, frozen=True):
     def noisy(self) -> bool:
         """Whether others were at work on this machine."""
         return self.share < _QUIET or self.spread > _STEADY
+
+    def on(self, threads: int) -> Speed:
+        """What was measured with so many threads only."""
+        some = tuple(rate for rate in self.rates if rate.threads == threads)
+        return msgspec.structs.replace(self, rates=some)
 
     def bandwidth(self, threads: int) -> float:
         """Bytes a second that a token's weights can be read with, at best."""
@@ -371,7 +383,7 @@ async def calibrate(
             await asyncio.wait_for(process.wait(), _LEAVING)
     finally:
         await jobs.end(process)
-    if not pieces:
+    if process.returncode or not pieces:
         raise Failed("lab.calibration-broke", code=process.returncode)
     rates = tuple(_rate(*key, turns) for key, turns in sorted(pieces.items()))
     return Speed(time.time(), time.monotonic() - began, processor_name(), _library(), rates)
@@ -423,7 +435,7 @@ def _kept(home: Home) -> Speed | None:
     except msgspec.ValidationError:
         return None
     same = kept.processor == processor_name() and kept.library == _library()
-    return kept if same else None
+    return kept if same and kept.whole else None
 
 
 def _library() -> str:

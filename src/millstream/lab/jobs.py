@@ -158,7 +158,7 @@ _NO_MEMORY = re.compile(
     r"|bad_alloc|MemoryError",
     re.I,
 )
-_TROUBLE = re.compile(r"error|fail|assert|abort|invalid|Error:", re.I)
+_TROUBLE = re.compile(r"error|fail|assert|\babort|invalid|not support|Error:", re.I)
 _REASON = re.compile(r"error loading model: (?!error loading model )?(.+)")
 
 

@@ -45,14 +45,26 @@ class Matrices(msgspec.Struct, frozen=True):
         )
 
 
+class Attention(msgspec.Struct, frozen=True):
+    """What layers do for each token before the one that they work on. window: tokens that they look
+    back, 0 for all; operations: of floating point; bytes: of the cache, with 16 bits a number."""
+
+    window: int
+    operations: int
+    bytes: int
+
+    def seen(self, depth: float) -> float:
+        return min(depth, self.window) if self.window else depth
+
+
 class Work(msgspec.Struct, frozen=True):
     """What a model does for one token. layers, head: matrices by type; the head only works for
-    tokens that are sampled. scores: floating-point operations of the attention for each token
-    before it. numbers: what norms, gates and the like write. nodes: operations of a pass."""
+    tokens that are sampled. attends: by window. numbers: what norms, gates and the like write.
+    nodes: operations of a pass."""
 
     layers: dict[str, Matrices]
     head: dict[str, Matrices]
-    scores: int
+    attends: tuple[Attention, ...]
     numbers: int
     nodes: int
 
@@ -64,7 +76,15 @@ class Work(msgspec.Struct, frozen=True):
     def operations(self, depth: int) -> int:
         """Floating-point operations of a token with so many tokens before it."""
         weights = sum(m.weights for part in (self.layers, self.head) for m in part.values())
-        return 2 * weights + self.scores * depth
+        return 2 * weights + round(self.attention(depth))
+
+    def attention(self, depth: float) -> float:
+        """Floating-point operations of the attention to so many tokens."""
+        return sum(each.operations * each.seen(depth) for each in self.attends)
+
+    def cached(self, depth: float) -> float:
+        """Bytes of keys and values that are read at such a depth."""
+        return sum(each.bytes * each.seen(depth) for each in self.attends)
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -115,11 +135,19 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
         known = where.get(tensor.type_name)
         where[tensor.type_name] = known + found if known else found
     key, value = sizes.latent or sizes.key, sizes.latent or sizes.value
-    scores = sum(2 * layer.heads * (key + value) for layer in sizes.layers if layer.keys)
+    attends: dict[int, Attention] = {}
+    for layer in sizes.layers:
+        if layer.keys:
+            so_far = attends.get(layer.window, Attention(layer.window, 0, 0))
+            attends[layer.window] = Attention(
+                layer.window,
+                so_far.operations + 2 * layer.heads * (key + value),
+                so_far.bytes + 2 * (layer.keys + layer.values),
+            )
     hidden = sizes.used * sizes.expert if sizes.experts else sizes.hidden
     row = 8 * sizes.width + hidden + 2 * sizes.heads * sizes.key + 8 * sizes.inner
     count = len(sizes.layers)
-    return Work(layers, head, scores, row * count, _NODES_A_LAYER * count)
+    return Work(layers, head, tuple(attends.values()), row * count, _NODES_A_LAYER * count)
 
 
 def predict(todo: Work, speed: Speed, use: Use, *, depth: int = 0, prompt: int = 512) -> Pace:
@@ -132,12 +160,12 @@ def predict(todo: Work, speed: Speed, use: Use, *, depth: int = 0, prompt: int =
 def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: int) -> Pace:
     rates = _Rates(speed, threads)
     small = todo.nodes * rates.cost("node") + todo.numbers * rates.cost("rows")
-    token = small + todo.scores * depth * rates.cost("attend-token")
+    token = small + todo.attention(depth) * rates.cost("attend-token")
     for part in (todo.layers, todo.head):
         token += sum(rates.matrices("decode", type, m.bytes, m.rows) for type, m in part.items())
     batch = max(1, min(use.tokens, prompt))
     each = todo.nodes * rates.cost("node") / batch + todo.numbers * rates.cost("rows")
-    each += todo.scores * prompt / 2 * rates.cost("attend-prompt")
+    each += todo.attention(prompt / 2) * rates.cost("attend-prompt")
     for type, m in todo.layers.items():
         each += rates.matrices("prefill", type, 2 * m.weights, m.rows)
     best_bytes, best_operations = speed.bandwidth(threads), speed.operations(threads)
@@ -145,7 +173,7 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
         prefill=1 / each,
         decode=1 / token,
         prefill_bound=best_operations / todo.operations(prompt // 2),
-        decode_bound=best_bytes / (todo.bytes + todo.scores * depth),
+        decode_bound=best_bytes / (todo.bytes + todo.cached(depth)),
         threads=threads,
         depth=depth,
         share=speed.share,

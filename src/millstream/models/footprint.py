@@ -40,7 +40,10 @@ _PAD = 256  # cells that a cache grows by
 _LIBRARY = 40 << 20  # Python, llama.cpp's library, its threads and server
 _PER_WORD = 240  # bytes for each word of the vocabulary: text, hash tables
 _PER_MERGE = 215  # bytes for each rule that joins two words
-_PER_TENSOR = 8 << 10  # bytes of graph and names for each tensor of the model
+_PER_NODE = 1 << 10  # bytes of each node that a graph has room for, kept twice
+_LEAST_NODES, _NODES_A_TENSOR = 1024, 8
+_LONG_GRAPHS = ("qwen3next", "qwen35", "qwen35moe", "kimi-linear", "bailingmoe3", "minimax-01")
+_LONG_A_TENSOR, _LONG_A_TOKEN = 32, 40
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -111,7 +114,7 @@ def footprint(headers: Sequence[Header], use: Use, *, sizes: Shape | None = None
         states=sum(state for _, _, state in by_layer),
         compute=compute_bytes(sizes, use),
         output=_F32 * sizes.vocabulary * max(use.slots, use.sampled),
-        runtime=runtime_bytes(headers, sizes),
+        runtime=runtime_bytes(headers, sizes, use),
     )
 
 
@@ -242,10 +245,14 @@ def _repacked(tensor: Tensor) -> bool:
     return multiplied and (len(shape) == 2 or stacked) and shape[1] % 8 == 0
 
 
-def runtime_bytes(headers: Sequence[Header], sizes: Shape) -> int:
-    """Bytes of the process beside the model: library, vocabulary, graphs."""
+def runtime_bytes(headers: Sequence[Header], sizes: Shape, use: Use) -> int:
+    """Bytes of the process beside the model: library, vocabulary, graphs. A graph has room for as
+    many nodes as `llama_context::graph_max_nodes` says."""
     tensors = sum(len(header.tensors) for header in headers)
     merges = headers[0].metadata.get("tokenizer.ggml.merges")
     rules = merges.count if isinstance(merges, Array) else 0
     words = _PER_WORD * sizes.vocabulary + _PER_MERGE * rules
-    return _LIBRARY + words + _PER_TENSOR * tensors
+    nodes = max(_LEAST_NODES, _NODES_A_TENSOR * tensors)
+    if sizes.architecture in _LONG_GRAPHS:
+        nodes = max(_LONG_A_TENSOR * tensors, _LONG_A_TOKEN * use.tokens)
+    return _LIBRARY + words + _PER_NODE * nodes

@@ -115,4 +115,4 @@ def _reading(todo: Work, prompt: float, depth: float) -> float:
     """Operations of a token of a prompt, with the head's share in it."""
     layers = 2 * sum(m.weights for m in todo.layers.values())
     head = 2 * sum(m.weights for m in todo.head.values())
-    return layers + head / max(1.0, prompt) + todo.scores * (depth + prompt / 2)
+    return layers + head / max(1.0, prompt) + todo.attention(depth + prompt / 2)
