@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -197,9 +198,9 @@ def _child(pid: int) -> int:
     end = time.monotonic() + 60
     while time.monotonic() < end:
         for found in _children(pid):
-            with_name = Path(f"/proc/{found}/cmdline").read_bytes()
-            if b"embedded/child.py" in with_name:
-                return found
+            with suppress(OSError):  # one that has ended in the meantime
+                if b"embedded/child.py" in Path(f"/proc/{found}/cmdline").read_bytes():
+                    return found
         time.sleep(0.02)
     raise AssertionError("no child was started")
 

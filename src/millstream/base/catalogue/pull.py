@@ -71,12 +71,6 @@ MESSAGES = {
         "请先删除它：millstream models rm {name}",
     ),
     "declined": Text("{name} was not fetched", "未拉取 {name}"),
-    "kept": Text(
-        "what has arrived of {name} is kept",
-        "{name} 已下载的部分会保留",
-        "Go on with: {retry}",
-        "继续下载：{retry}",
-    ),
     "offline": Text(
         "{name} is not here, and --offline forbids fetching it",
         "本机没有 {name}，而 --offline 禁止下载",
