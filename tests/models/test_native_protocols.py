@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +118,21 @@ async def test_half_a_character_does_not_stop_a_call(served: tuple[Router, Any, 
     text, _ = await said(router, request("Smile \ud83d"))
     assert text == "Hello"
     assert "Smile ?" in str(server.requests[-1].body) + str(server.requests[-2:])
+
+
+@pytest.mark.parametrize("half", [b"\xe6", b"\xe6\xb5", b"\\ud83d", b"\\ude00"])
+async def test_nor_does_half_a_character_in_an_answer(
+    served: tuple[Router, Any, str], half: bytes
+) -> None:
+    """As servers send it that cut their text between two tokens of a character."""
+    router, server, field = served
+    setattr(server, field, ["Hal", "HALF", "lo \\ud83d \N{GRINNING FACE}"])
+    stream = server.stream
+
+    async def cutting(request: Any, pieces: Iterable[bytes]) -> Any:
+        return await stream(request, [piece.replace(b"HALF", half) for piece in pieces])
+
+    server.stream = cutting
+    text, end = await said(router, request())
+    assert text == "Hal\N{REPLACEMENT CHARACTER}lo \\ud83d \N{GRINNING FACE}"
+    assert end.finish_reason == "stop"

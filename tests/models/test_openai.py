@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere, Secret, set_language
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
@@ -179,6 +181,113 @@ class TestAnswers:
         for _ in range(3):
             await call(http, target(server), request())
         assert len(http.session().connector._conns) == 1  # type: ignore[union-attr]
+
+
+def event(content: str | None = None, finish: str | None = None, index: Any = 0) -> bytes:
+    choice = {"index": index, "delta": {"content": content}, "finish_reason": finish}
+    return msgspec.json.encode({"choices": [choice]})
+
+
+USAGE = b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}'
+WHOLE = (event("海"), event("港 \N{GRINNING FACE}"), event(None, "stop"), USAGE, b"[DONE]")
+
+
+def framed(*payloads: bytes, before: bytes = b"data: ", after: bytes = b"\n\n") -> bytes:
+    return b"".join(before + payload + after for payload in payloads)
+
+
+class TestOddStreams:
+    """The same answer, as the servers of this world send it."""
+
+    @pytest.mark.parametrize("size", [None, 1, 2, 3, 5])
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            framed(*WHOLE, after=b"\r\n\r\n"),
+            framed(*WHOLE, after=b"\r\r"),
+            framed(*WHOLE, before=b"data:"),
+            framed(*WHOLE, before=b": keep-alive\n\nevent: message\nid: 7\nretry: 10\ndata: "),
+            b"\xef\xbb\xbf" + framed(*WHOLE),
+            framed(*WHOLE[:-1]),
+            framed(*WHOLE)[:-2],
+            framed(*WHOLE, event("later")),
+            framed(*WHOLE[:-1], b"[DONE]  "),
+            framed(b'{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}', *WHOLE),
+            framed(*(b'{"error":null,' + payload[1:] for payload in WHOLE[:-1])),
+            framed(*(payload.replace(b'"index":0', b'"index":null') for payload in WHOLE)),
+        ],
+        ids=[
+            *("CR LF", "CR", "no space", "comments and fields", "BOM", "no DONE", "no last line"),
+            *("after DONE", "DONE and spaces", "Azure's filter", "no error", "no index"),
+        ],
+    )
+    async def test_framing(
+        self, http: Http, server: OpenAIServer, raw: bytes, size: int | None
+    ) -> None:
+        server.raw, server.split = [raw], size
+        text, _, end = await call(http, target(server), request())
+        assert text == "海港 \N{GRINNING FACE}"
+        assert (end.finish_reason, end.usage.prompt_tokens) == ("stop", 3)
+
+    async def test_one_huge_line(self, http: Http, server: OpenAIServer) -> None:
+        server.raw = [framed(event("x" * 3_000_000), *WHOLE[2:])]
+        assert len((await call(http, target(server), request()))[0]) == 3_000_000
+
+    async def test_of_several_answers_the_first(self, http: Http, server: OpenAIServer) -> None:
+        pieces = (event("B", "length", 1), event("a"), event("C", None, 1), event("b", "stop"))
+        server.raw = [framed(*pieces, b"[DONE]")]
+        text, _, end = await call(http, target(server), request(params={"n": 2}))
+        assert (text, end.finish_reason) == ("ab", "stop")
+
+    async def test_usage_beside_every_piece(self, http: Http, server: OpenAIServer) -> None:
+        usage = b'{"usage":{"prompt_tokens":3,"completion_tokens":%d},'
+        pieces = (event("a"), event("b"), event(None, "stop"))
+        server.raw = [framed(*(usage % i + p[1:] for i, p in enumerate(pieces)), b"[DONE]")]
+        text, _, end = await call(http, target(server), request())
+        assert (text, end.usage.completion_tokens) == ("ab", 2)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            b'{"error":{"message":"overloaded","code":529}}',
+            b'{"error":"overloaded"}',
+            b'{"object":"error","message":"overloaded","code":503}',
+        ],
+    )
+    async def test_an_error_that_says_success(
+        self, http: Http, server: OpenAIServer, error: bytes
+    ) -> None:
+        server.raw = [framed(event("Hel"), error, b"[DONE]")]
+        found = await failure(http, target(server), request())
+        assert found.code == "models.failed-midway"
+        assert found.message.endswith("after 3 characters: overloaded")
+
+    @pytest.mark.parametrize("half", [b"\xe6", b"\\ud83d"])
+    async def test_half_a_character(self, http: Http, server: OpenAIServer, half: bytes) -> None:
+        server.raw = [framed(event("HALF").replace(b"HALF", half), *WHOLE)]
+        text, _, _ = await call(http, target(server), request())
+        assert text == "\N{REPLACEMENT CHARACTER}海港 \N{GRINNING FACE}"
+
+    async def test_compressed_though_nobody_asked(self, http: Http, server: OpenAIServer) -> None:
+        async def answer(request: web.Request, seen: Any) -> web.Response:
+            assert seen.headers["accept-encoding"] == "identity"
+            headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+            return web.Response(body=gzip.compress(framed(*WHOLE)), headers=headers)
+
+        server.answer = answer  # type: ignore[method-assign,assignment]
+        assert (await call(http, target(server), request()))[0] == "海港 \N{GRINNING FACE}"
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    async def test_a_redirect_gets_no_key(
+        self, http: Http, server: OpenAIServer, status: int
+    ) -> None:
+        async with OpenAIServer() as other:
+            there = {"Location": f"{other.url}/v1/chat/completions"}
+            server.refusals = [Refusal(status, None, there)]
+            error = await failure(http, target(server, key=Secret("sk-of-ours-1")), request())
+            assert other.requests == []
+            assert other.url in str(error)
+            assert "sk-of-ours-1" not in str(error)
 
 
 class TestRequests:

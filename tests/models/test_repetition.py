@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from millstream.models.repetition import PLAIN, TIMES, WINDOW, Repetition
 
-WORDS = (
-    "the a harbour was quiet snow fell first over old town and boats lay still under ice while "
-    "people walked home slowly lamps light street nobody spoke they say it is how winter begins"
-).split()  # noqa: SIM905
+WORDS = """
+    the a harbour was quiet snow fell first over old town and boats lay still under ice while
+    people walked home slowly lamps light street nobody spoke they say it is how winter begins
+""".split()  # noqa: SIM905
 
 
 def noticed(text: str, piece: int = 5) -> int | None:

@@ -27,7 +27,7 @@ from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest, Usage
 from millstream.models import failures, prompt
 from millstream.models.http import Exchange, Http, Refusal
 from millstream.models.prompt import Stopwatch, Turn, integer, number
-from millstream.models.sse import Events
+from millstream.models.sse import Events, read
 from millstream.models.target import Target
 from millstream.values import File
 
@@ -413,7 +413,7 @@ class _Answer:
     def take(self, payload: bytes) -> ModelChunk | None:
         """The text in an event. Raises Failed for an error event and for what is no event."""
         try:
-            event = _decode(payload)
+            event = read(_decode, payload)
         except (msgspec.MsgspecError, RecursionError):
             raise failures.malformed(self._target, payload, self.characters) from None
         match event.type:

@@ -27,7 +27,7 @@ from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest
 from millstream.models import failures, prompt
 from millstream.models.http import Exchange, Http, Refusal
 from millstream.models.prompt import Stopwatch, Turn, integer, number
-from millstream.models.sse import Lines
+from millstream.models.sse import Lines, read
 from millstream.models.target import Target
 
 _MOST_STOPS = 5
@@ -326,7 +326,7 @@ class _Answer:
                 self._stray.append(line)
             return []
         try:
-            event = _decode(line[5:])
+            event = read(_decode, line[5:])
         except (msgspec.MsgspecError, RecursionError):
             raise failures.malformed(self._target, line[5:], self.characters) from None
         if event.error:

@@ -37,7 +37,7 @@ from millstream.models.ollama_models import (
     version,
 )
 from millstream.models.prompt import Stopwatch, integer, number
-from millstream.models.sse import Lines
+from millstream.models.sse import Lines, read
 from millstream.models.target import Target
 
 __all__ = [
@@ -283,7 +283,7 @@ class _Answer:
     def take(self, payload: bytes) -> ModelChunk | None:
         """The text in a line. Raises Failed for an error line and for what is no line."""
         try:
-            line = _decode(payload)
+            line = read(_decode, payload)
         except (msgspec.MsgspecError, RecursionError):
             raise failures.malformed(self._target, payload, self.characters) from None
         if line.error:

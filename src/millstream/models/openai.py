@@ -25,7 +25,7 @@ from millstream.base import BadInput, MillstreamError, NotHere
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRequest
 from millstream.models import failures, prompt
 from millstream.models.http import Exchange, Http, Refusal
-from millstream.models.sse import DONE, Events
+from millstream.models.sse import DONE, Events, read
 from millstream.models.target import Target
 
 AZURE_VERSION = "2024-10-21"  # the newest dated version that is not a preview
@@ -64,6 +64,7 @@ class _Event(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
+    message: Any = None  # of an error whose object is the whole event, as vLLM once sent it
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -91,17 +92,16 @@ async def generate(
         done = said = called = False
         async for payloads in _payloads(answer, events):
             for payload in payloads:
-                if payload == DONE:
+                if payload.rstrip() == DONE:
                     done = True
                     break
                 try:
-                    event = _decode(payload)
+                    event = read(_decode, payload)
                 except (msgspec.DecodeError, RecursionError):
                     if events.closed:
                         raise failures.cut(target, answer.characters) from None
                     raise failures.malformed(target, payload, answer.characters) from None
-                if event.choices:
-                    choice = event.choices[0]
+                if choice := _ours(event):
                     delta = choice.delta
                     if delta is not None:
                         chunk = _chunk(delta)
@@ -118,8 +118,8 @@ async def generate(
                         finish = choice.finish_reason
                 if event.usage:
                     usage = event.usage
-                if event.error:
-                    raise failures.failed_midway(target, event.error, answer.characters)
+                if error := _error(event):
+                    raise failures.failed_midway(target, error, answer.characters)
             if done:
                 await answer.finish()
                 break
@@ -299,21 +299,37 @@ def _read_whole(
 ) -> list[ModelChunk | ModelEnd]:
     """The items of an answer that came in one piece."""
     try:
-        event = _decode(body)
+        event = read(_decode, body)
     except (msgspec.DecodeError, RecursionError):
         raise failures.malformed(target, body) from None
     watch.arrived()
-    if event.error:
-        raise failures.failed_midway(target, event.error)
-    if not event.choices:
+    if error := _error(event):
+        raise failures.failed_midway(target, error)
+    choice = _ours(event)
+    if choice is None:
         raise failures.empty(target)
-    choice = event.choices[0]
     message = choice.message or _Delta(content=choice.text)
     chunk = _chunk(message)
     if chunk is None and not message.tool_calls and choice.finish_reason in (None, "stop"):
         raise failures.empty(target)
     end = _end(target, event.usage, choice.finish_reason, watch)
     return [end] if chunk is None else [chunk, end]
+
+
+def _ours(event: _Event) -> _Choice | None:
+    """The first of the answers that a server was asked for: parameters of a file may ask for
+    several, and their pieces come mixed."""
+    for choice in event.choices or ():
+        if type(choice.index) is not int or choice.index == 0:
+            return choice
+    return None
+
+
+def _error(event: _Event) -> Any:
+    """What an event says of an error, if it is one."""
+    if event.error:
+        return event.error
+    return event.message if event.choices is None and isinstance(event.message, str) else None
 
 
 def _chunk(delta: _Delta) -> ModelChunk | None:
