@@ -254,6 +254,14 @@ def test_help_of_everything_in_both_languages(millstream: Run) -> None:
     assert "示例" in done.stdout
 
 
+def test_command_lines_one_after_the_other_in_one_process() -> None:
+    """The name of the entry point is not that of a module, which would take its place."""
+    import millstream.cli
+
+    for _ in range(2):
+        assert millstream.cli.main(["completion", "bash"]) == 0
+
+
 def test_version_loads_nothing(env: dict[str, str]) -> None:
     """The cold start: no parser, no message, no library of anybody's."""
     done = subprocess.run(

@@ -28,7 +28,7 @@ from canned import CannedModels, document, edges, end, node, ports, start
 from docs.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links
 from docs.tables import PLACE, TABLES, filled
 from millstream.base import BadInput, set_language
-from millstream.cli.main import _parse
+from millstream.cli.command_line import _parse
 from millstream.dsl import read_file
 from millstream.engine import Later, Limits, events
 from millstream.models.presets import PRESETS

@@ -162,3 +162,12 @@ async def test_the_limits_of_the_settings_hold_in_python_too(
         machine = await loaded.machine()
         assert machine.limits == millstream.Limits(max_steps=1)
     assert millstream.load(app, limits=millstream.Limits()).limits == millstream.Limits()
+
+
+async def test_a_name_that_the_app_does_not_ask_for_is_refused_in_python_too(app: Path) -> None:
+    loaded = millstream.load(app)
+    [asked] = [variable.variable for variable in loaded.variables]
+    with pytest.raises(millstream.BadInput) as caught:
+        await loaded.arun({asked[:-1]: "x"})
+    assert caught.value.message == f"the app has no input {asked[:-1]!r}"
+    assert caught.value.next_step.startswith(f"Did you mean {asked}?")

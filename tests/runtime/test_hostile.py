@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import millstream
-from canned import CannedModels, app, edges, end, node, ports, start
+from canned import CannedModels, app, edges, end, node, ports
 from millstream.base import BadInput
 from millstream.engine import Usage
 from millstream.engine.events import Event, RunFinished, encode
@@ -269,7 +269,7 @@ END = ModelEnd(Usage(calls=1), "stop")
 def test_a_model_that_gives_something_else(items: Any, words: str) -> None:
     prompt = [{"role": "user", "text": "x"}]
     llm = node("llm", "llm", model=MODEL, prompt_template=prompt)
-    result = run([start(), llm], ["start>llm"], models=Odd(*items))
+    result = run([given(), llm], ["start>llm"], models=Odd(*items))
     assert result.error is not None
     assert result.error["message"].startswith(words)
     assert result.error["place"]["node"] == "llm"
@@ -282,7 +282,7 @@ def test_structured_output_without_structure_fails() -> None:
         "prompt_template": [{"role": "user", "text": "x"}],
     }
     llm = node("llm", "llm", model=MODEL, **data)
-    result = run([start(), llm], ["start>llm"], models=Odd(ModelChunk("no json"), END))
+    result = run([given(), llm], ["start>llm"], models=Odd(ModelChunk("no json"), END))
     assert result.error is not None
     assert (
         result.error["message"] == "the model gave no JSON, but the node has structured output on"

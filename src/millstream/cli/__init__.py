@@ -23,6 +23,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"millstream {__version__}")
         return 0
-    from millstream.cli.main import main
+    from millstream.cli.command_line import main as answer
 
-    return main(words)
+    return answer(words)

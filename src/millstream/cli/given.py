@@ -48,7 +48,7 @@ class Given:
             name, equals, value = word.partition("=")
             if not equals:
                 raise BadInput("cli.input-form", given=word)
-            variable = self._variable(name)
+            variable = self.app.variable(name)
             new = self._value(variable, value)
             if variable.type == "file-list" and not isinstance(new, str):
                 given[name] = [*given.get(name, []), *new]
@@ -72,22 +72,10 @@ class Given:
         if not isinstance(found, dict):
             raise BadInput("cli.input-not-object", place=Place(file=path))
         for name, value in found.items():
-            variable = self._variable(name, Place(file=path))
+            variable = self.app.variable(name, Place(file=path))
             if variable.type in FILES and isinstance(value, str) and value.startswith("@"):
                 value = self._value(variable, value)
             self.inputs[name] = value
-
-    def _variable(self, name: str, place: Place | None = None) -> InputVariable:
-        if name in self.known:
-            return self.known[name]
-        from millstream.home.toml import nearest
-
-        if not self.known:
-            raise BadInput("cli.input-none", place=place, name=name)
-        near = nearest(name, self.known)
-        key = "cli.input-unknown-near" if near else "cli.input-unknown"
-        known = ", ".join(self.known)
-        raise BadInput(key, place=place, name=name, near=near, known=known, file=self.app.dsl.file)
 
     def _value(self, variable: InputVariable, text: str) -> Any:
         if variable.type in FILES:

@@ -208,11 +208,13 @@ class App:
     def accept(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs as the start node takes them. What nobody gives is as in Dify's form that
         nobody touched: its default, or an empty text. Raises BadInput for an app that cannot run,
-        and for inputs that do not fit."""
+        and for inputs that do not fit or that it does not ask for."""
         self.sound()
         accept = getattr(self.plan.start, "accept", None)
         if accept is None:
             return dict(given)
+        for name in given:
+            self.variable(name)
         inputs = {**prefilled(self.variables), **{k: v for k, v in given.items() if v is not None}}
         names = [v.variable for v in self.variables if v.required and v.variable not in inputs]
         if len(names) > 1:
@@ -221,6 +223,21 @@ class App:
             )
         accepted: dict[str, Any] = accept(inputs)
         return accepted
+
+    def variable(self, name: str, place: Place | None = None) -> InputVariable:
+        """What the app asks for under a name. Raises BadInput with what was meant, perhaps; place:
+        where the name stands."""
+        known = {variable.variable: variable for variable in self.variables}
+        if name in known:
+            return known[name]
+        if not known:
+            raise BadInput("runtime.input-none", place=place, name=name)
+        from millstream.home.toml import nearest
+
+        near = nearest(name, known)
+        key = "runtime.input-unknown-near" if near else "runtime.input-unknown"
+        names = ", ".join(known)
+        raise BadInput(key, place=place, name=name, near=near, known=names, file=self.dsl.file)
 
     def _masked(self, emit: Emit) -> Emit:
         """What takes the events of a run: `emit`, or what hides the app's secrets from it."""

@@ -260,24 +260,6 @@ MESSAGES = {
         "Leave one of them out.",
         "请去掉其中一个。",
     ),
-    "input-none": Text(
-        "the app asks for nothing, so there is no input {name!r}",
-        "该应用不需要输入，因此没有输入 {name!r}",
-        "Leave it out. `millstream inputs FILE` shows what an app asks for.",
-        "请去掉它。用 `millstream inputs 文件` 可查看应用需要的输入。",
-    ),
-    "input-unknown": Text(
-        "the app has no input {name!r}",
-        "该应用没有输入 {name!r}",
-        "It asks for: {known}. See `millstream inputs {file}`.",
-        "它需要：{known}。详见 `millstream inputs {file}`。",
-    ),
-    "input-unknown-near": Text(
-        "the app has no input {name!r}",
-        "该应用没有输入 {name!r}",
-        "Did you mean {near}? See `millstream inputs {file}`.",
-        "您是否想用 {near}？详见 `millstream inputs {file}`。",
-    ),
     "input-not-json": Text(
         "the inputs are not JSON: {problem}",
         "输入不是有效的 JSON：{problem}",
@@ -582,6 +564,7 @@ MESSAGES = {
         "为整个应用制定计划：各节点使用的模型、内存与时间。",
     ),
     "fit.input": Text("Inputs of the app, for a better plan.", "应用的输入，使计划更准确。"),
+    "fit.query": Text("What you say to a chat app.", "对对话应用说的话。"),
     "fit.run": Text(
         "Run the app, too, and score the plan against the run.", "同时运行应用，并与计划对比。"
     ),

@@ -26,6 +26,24 @@ MESSAGES = {
         "Give each as {name}=… , {name}=@FILE, or all in a JSON file with --input.",
         "请逐个用 {name}=…、{name}=@文件 提供，或用 --input 指定的 JSON 文件一并提供。",
     ),
+    "input-none": Text(
+        "the app asks for nothing, so there is no input {name!r}",
+        "该应用不需要输入，因此没有输入 {name!r}",
+        "Leave it out. `millstream inputs FILE` shows what an app asks for.",
+        "请去掉它。用 `millstream inputs 文件` 可查看应用需要的输入。",
+    ),
+    "input-unknown": Text(
+        "the app has no input {name!r}",
+        "该应用没有输入 {name!r}",
+        "It asks for: {known}. See `millstream inputs {file}`.",
+        "它需要：{known}。详见 `millstream inputs {file}`。",
+    ),
+    "input-unknown-near": Text(
+        "the app has no input {name!r}",
+        "该应用没有输入 {name!r}",
+        "Did you mean {near}? See `millstream inputs {file}`.",
+        "您是否想用 {near}？详见 `millstream inputs {file}`。",
+    ),
     "no-query": Text(
         "this is a chat app: it needs something to reply to",
         "这是一个对话应用：需要一句要回复的话",
