@@ -7,7 +7,7 @@ variables, and what meets each need on this machine.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -70,6 +70,7 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
     for item in findings:
         met[item.need.node].append(_finding(item))
     reached = {step.id for step in plan.steps()}
+    cut_off = _cut_off(app, of_node, of_file)
     nodes = []
     for spec in app.graph.nodes:
         wrong = any(p.severity == "error" for p in of_node[spec.id])
@@ -84,7 +85,7 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
                 line=spec.place.line,
                 findings=met[spec.id],
                 problems=[problem_dict(p) for p in of_node[spec.id]],
-                reachable=spec.id in reached,
+                reachable=spec.id in reached or spec.id not in cut_off,
             )
         )
     overall = [node.verdict for node in nodes]
@@ -99,6 +100,22 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
         nodes=nodes,
         problems=[problem_dict(problem) for problem in of_file],
     )
+
+
+def _cut_off(
+    app: App, of_node: Mapping[str, list[Problem]], of_file: Sequence[Problem]
+) -> set[str]:
+    """The nodes that no way leads to, as the file has it. A plan also lacks what is behind a node
+    that is wrong: that node is to be corrected, and not those that wait for it."""
+    if any(problem.code == "dsl.no-start" for problem in of_file):
+        return {spec.id for spec in app.graph.nodes}
+    found = {id for id, all in of_node.items() if any(p.code == "dsl.unreachable" for p in all)}
+    for _ in app.graph.nodes:  # what is inside of them, as deep as that may be
+        inside = {spec.id for spec in app.graph.nodes if spec.parent in found} - found
+        if not inside:
+            break
+        found |= inside
+    return found
 
 
 def _finding(met: Met) -> Finding:
