@@ -75,7 +75,6 @@ async def measure(path: Path, depths: Sequence[int]) -> dict[int, Point]:
     ask = {"model": str(path), "depths": list(depths)}
     process = await jobs.start(
         sys.executable,
-        "-P",
         str(Path(__file__)),
         "--child",
         stdin=asyncio.subprocess.PIPE,
