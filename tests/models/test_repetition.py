@@ -53,7 +53,7 @@ def test_words_that_change_on_the_way_round_do_not_hide_it(seed: int) -> None:
     chance = random.Random(seed)
     unit = said(60, chance).split()
     text = ""
-    for _ in range(20):
+    for _ in range(40):
         unit[chance.randrange(60)] = chance.choice(WORDS)
         text += " ".join(unit) + "\n"
     assert (noticed(text) or 1e9) < len(text) / 2
@@ -67,6 +67,14 @@ def test_nor_do_lines_in_turn_and_steps_that_are_counted(seed: int) -> None:
     assert (noticed(lines(chance.choice((a, b, c)) for _ in range(80))) or 1e9) < 5_000
     rounds = lines(f"Step {i}. {a}{b}{c}" for i in range(40))
     assert (noticed(rounds) or 1e9) < 2_500
+
+
+def test_as_a_small_model_was_seen_to_do_it() -> None:
+    """Counted headings, one sentence in two wordings in turn, and then one alone."""
+    one = "The harbour was quiet at night, the snow was white, and neither was the sea."
+    other = "The harbour was quiet at night, the snow is white, and neither is the sea."
+    rounds = [f"{i}. Part {i}: “{one}”\n\n{other}\n\n" for i in range(1, 10)]
+    assert (noticed("".join(rounds) + f"{other}\n\n" * 40, 4) or 1e9) < len("".join(rounds))
 
 
 def test_chinese_counts_by_what_it_takes_to_say_it() -> None:

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 WINDOW = 800  # bytes that are looked at
 SURPRISES = 5  # in them, at most, of something that goes in a circle
-FAMILIAR = 0.7  # of them, at least, that stand at places that were there often before
+FAMILIAR = 0.6  # of them, at least, that stand at places that were there often before
 TIMES = 3  # that is how often
 VARIETY = 150  # different places in the window, at most, of a text of very few words …
 PLAIN = 1_200  # … which is a circle when so much of it came without any surprise
-_PLACE = 32  # bytes that make a place
+_PLACE = 48  # bytes that make a place
 _STEP = 100  # new bytes between two looks
 
 
