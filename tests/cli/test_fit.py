@@ -142,7 +142,7 @@ def test_a_plan_for_an_app_on_a_model_that_is_not_here(millstream: Run, speaks: 
     done = millstream("fit", "7b", "--for", speaks, *QUICK)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Plan of ")
-    assert "7b: F16, 1 × 8192 tokens" in done.stdout
+    assert "7b: F16, 1 × 8,192 tokens" in done.stdout
     row = next(line for line in done.stdout.splitlines() if line.strip().startswith("Polish"))
     assert row.split()[1:3] == ["7b", "1"]
 

@@ -14,7 +14,7 @@ from millstream.base import BadInput, NotHere, Place, say
 from millstream.cli.given import Given, read_bytes
 from millstream.cli.here import load, machine, size
 from millstream.cli.parser import Parser, binding_options
-from millstream.cli.terminal import Terminal, clean, label
+from millstream.cli.terminal import StatusLine, Terminal, clean, label
 
 if TYPE_CHECKING:
     from millstream.lab.fit import Fit
@@ -57,6 +57,7 @@ def arguments(parser: Parser) -> None:
     parser.arg("--calibrate", action="store_true", help="calibrate")
     parser.arg("--for", dest="file", metavar="APP.yml", help="for")
     parser.arg("--input", metavar="FILE.json", help="input")
+    parser.arg("--query", metavar="TEXT", help="query")
     parser.arg("--items", metavar="N", type=int, default=1, help="items")
     parser.arg("--run", action="store_true", dest="really", help="run")
     parser.arg("--result", metavar="FILE.json", help="result")
@@ -82,7 +83,7 @@ def _sound(args: Namespace) -> None:
         if not 1 <= value < _MOST:
             option = f"--{name.replace('_', '-')}"
             raise BadInput("bench.bad-number", option=option, given=str(value), least=1)
-    for name in ("input", "result", "really"):
+    for name in ("input", "query", "result", "really"):
         if getattr(args, name) and not args.file:
             option = "--run" if name == "really" else f"--{name}"
             raise BadInput("fit.only-with-app", option=option)
@@ -95,7 +96,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
     from millstream.lab import hardware, names
 
     here = machine(args, terminal)
-    line = _Line(terminal)
+    line = StatusLine(terminal)
     app = load(args, terminal) if args.file else None
     try:
         found = []
@@ -113,7 +114,9 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
     return _finish(made, args, terminal)
 
 
-async def _speed(models: list[Model], here: Machine, args: Namespace, line: _Line) -> Speed | None:
+async def _speed(
+    models: list[Model], here: Machine, args: Namespace, line: StatusLine
+) -> Speed | None:
     """This machine's calibration. None where nobody asked, or llama.cpp's library is not here."""
     if args.no_speed:
         return None
@@ -139,7 +142,7 @@ def _types() -> Any:
 
 
 async def _fit(
-    model: Model, hard: Hardware, speed: Speed | None, args: Namespace, line: _Line
+    model: Model, hard: Hardware, speed: Speed | None, args: Namespace, line: StatusLine
 ) -> Fit:
     from millstream.lab.fit import fit
     from millstream.lab.weigh import weigh
@@ -182,18 +185,6 @@ def _training(args: Namespace) -> Training | None:
         checkpointing=args.checkpointing,
         rank=args.rank,
     )
-
-
-class _Line:
-    """What is going on, in a line that is written over."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self.terminal = terminal
-        self.drawn = terminal.err_is_tty and not terminal.quiet
-
-    def say(self, text: str) -> None:
-        if self.drawn:
-            self.terminal.status(text)
 
 
 # ---------------------------------------------------------------------------------------- models
@@ -348,13 +339,13 @@ async def _plan(
     here: Machine,
     args: Namespace,
     terminal: Terminal,
-    line: _Line,
+    line: StatusLine,
 ) -> int:
     """A plan for the app on each of the models, or on what its bindings say."""
     from millstream.lab import plan
 
     app.sound()
-    given = Given(app)
+    given = Given(app, query=args.query)
     if args.input:
         given.json_file(args.input)
     before = _result(args.result) if args.result else None
@@ -457,28 +448,24 @@ def _finish_plans(
     args: Namespace,
     terminal: Terminal,
 ) -> int:
-    from millstream.lab.report.fit import plan_report, plan_total, score_total, seconds
+    from millstream.lab.fit import capacity
+    from millstream.lab.report import fit as words
+    from millstream.lab.report.fit import plan_total, score_total, seconds
 
     if args.json:
-        plans = [{"plan": made, "score": score} for made, score in scored]
+        plans = [{"plan": _plain_plan(made), "score": score} for made, score in scored]
         terminal.write(msgspec.json.encode({"plans": plans}).decode() + "\n")
-    for made, score in scored if not args.json else ():
+    for number, (made, score) in enumerate(scored if not args.json else ()):
+        if number:
+            terminal.out()
         terminal.out(terminal.paint_out(say("fit.plan", app=label(made.app)), "bold"))
         for each in made.models:
             if each.memory is None:
                 terminal.out(f"  {say('lab.plan-elsewhere')}: {label(each.name)}")
                 continue
-            text = say(
-                "fit.plan-model",
-                model=label(each.name),
-                quantization=each.quantization,
-                slots=each.slots,
-                context=each.context,
-                memory=size(each.memory.total),
-                at_once=each.at_once,
-                needed=each.needed,
-            )
-            terminal.out(f"  {text}")
+            terminal.out(f"  {clean(words.loaded(each))}")
+            for card in each.offloads:
+                terminal.out(f"    {clean(words.card(card))}")
         terminal.out()
         names = ("node", "model", "times", "prompt", "output", "seconds")
         rows = [[say(f"fit.head-{name}") for name in names]]
@@ -503,8 +490,20 @@ def _finish_plans(
     if args.report is not None:
         from millstream.lab.report import html
 
-        made, score = scored[0]
-        html.write(plan_report(made, score), args.report)
-    free = hard.free
-    too_large = free is not None and any(made.peak > free for made, _ in scored)
-    return DOES_NOT_FIT if too_large else 0
+        html.write(words.plan_report(scored), args.report)
+    room = capacity(hard)
+    models = [each for made, _ in scored for each in made.models if each.memory is not None]
+    # Models that fit one by one are loaded in turn.
+    alone = all(room is None or each.memory.total <= room for each in models if each.memory)
+    return 0 if alone else DOES_NOT_FIT
+
+
+def _plain_plan(made: AppPlan) -> dict[str, Any]:
+    """A plan as data, with the sums and the words."""
+    data: dict[str, Any] = msgspec.to_builtins(made)
+    for loaded, told in zip(made.models, data["models"], strict=True):
+        if loaded.memory is not None:
+            told["memory"]["total"] = loaded.memory.total
+    for advice, told in zip(made.advice, data["advice"], strict=True):
+        told["text"] = advice.text
+    return data

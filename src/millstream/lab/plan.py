@@ -19,9 +19,10 @@ import msgspec
 
 from millstream.engine.plan import Graph, Plan, Step
 from millstream.engine.ports import ModelRef
-from millstream.lab.fit import Advice
+from millstream.lab.fit import GOOD, Advice, Offload, capacity, offload
 from millstream.lab.hardware import Machine, Speed
 from millstream.lab.names import Model
+from millstream.lab.precision import in_precision
 from millstream.lab.speed import Pace, predict, work
 from millstream.models.footprint import Footprint, Use, footprint
 from millstream.models.shape import shape
@@ -53,7 +54,8 @@ class Call(msgspec.Struct, frozen=True):
 
 class Loaded(msgspec.Struct, frozen=True):
     """A model of the plan. needed: tokens of the longest call; at_once: calls that may run at the
-    same time. memory, pace: None for a model that runs elsewhere."""
+    same time. memory, pace: None for a model that runs elsewhere. offloads: how much of it each
+    card takes. instead: the best quantization that fits where this one doesn't, "" for none."""
 
     name: str
     source: str
@@ -64,6 +66,8 @@ class Loaded(msgspec.Struct, frozen=True):
     at_once: int
     memory: Footprint | None
     pace: Pace | None
+    offloads: tuple[Offload, ...] = ()
+    instead: str = ""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -328,9 +332,8 @@ def make(
         model = models.get(many[0].node)
         together = at_once(plan, [call.node for call in many])
         needed = max(call.prompt + call.output for call in many)
-        loaded[label] = _load(
-            label, model, needed, together, speed, Use(context=context, slots=slots, batch=batch)
-        )
+        use = Use(context=context, slots=slots, batch=batch)
+        loaded[label] = _load(label, model, needed, together, machine, speed, use)
     planned = []
     for call in asked:
         label = labels.get(call.node, "?")
@@ -350,7 +353,13 @@ def make(
 
 
 def _load(
-    label: str, model: Model | None, needed: int, together: int, speed: Speed | None, use: Use
+    label: str,
+    model: Model | None,
+    needed: int,
+    together: int,
+    machine: Machine,
+    speed: Speed | None,
+    use: Use,
 ) -> Loaded:
     if model is None:
         return Loaded(label, "", "", 0, 0, needed, together, None, None)
@@ -361,6 +370,7 @@ def _load(
     if speed is not None:
         todo = work(model.tensors, sizes)
         pace = predict(todo, speed, use, depth=needed, prompt=max(1, needed))
+    memory = footprint(model.headers, use, sizes=sizes)
     return Loaded(
         name=label,
         source=model.source,
@@ -369,9 +379,23 @@ def _load(
         slots=use.slots,
         needed=needed,
         at_once=together,
-        memory=footprint(model.headers, use, sizes=sizes),
+        memory=memory,
         pace=pace,
+        offloads=tuple(offload(model, sizes, use, gpu, machine) for gpu in machine.gpus),
+        instead=_instead(model, memory, capacity(machine)),
     )
+
+
+def _instead(model: Model, memory: Footprint, room: int | None) -> str:
+    """The best quantization that fits, for a model that doesn't as it is."""
+    if room is None or memory.total <= room:
+        return ""
+    rest = memory.total - memory.weights - memory.repack
+    for label in GOOD:
+        made = in_precision(model.header, model.tensors, label)
+        if 0 < made.weights < memory.weights and rest + made.weights + made.repack <= room:
+            return label
+    return ""
 
 
 def _seconds(model: Model | None, call: Call, speed: Speed | None, pace: Pace | None) -> float:
@@ -391,9 +415,17 @@ def duration(model: Model, speed: Speed, prompt: int, output: int, *, batch: int
 
 
 def _advice(loaded: Sequence[Loaded], machine: Machine) -> Iterator[Advice]:
+    room, alone = capacity(machine), True
     for each in loaded:
         if each.memory is None:
             continue
+        if room is not None and each.memory.total > room:
+            alone = False
+            values = {"model": each.name, "size": each.memory.total, "free": room}
+            if each.instead:
+                yield Advice("lab.plan-instead", {**values, "type": each.instead})
+            else:
+                yield Advice("lab.plan-too-large", values)
         if each.needed > each.context:
             advised = -(-each.needed // 1024) * 1024
             values = {"model": each.name, "needed": each.needed, "context": each.context}
@@ -402,8 +434,8 @@ def _advice(loaded: Sequence[Loaded], machine: Machine) -> Iterator[Advice]:
             values = {"model": each.name, "wanted": each.at_once, "slots": each.slots}
             yield Advice("lab.plan-slots", values)
     total = sum(each.memory.total for each in loaded if each.memory)
-    if machine.free is not None and total > machine.free:
-        yield Advice("lab.plan-together", {"size": total, "free": machine.free})
+    if room is not None and total > room and alone:
+        yield Advice("lab.plan-together", {"size": total, "free": room})
     if not loaded:
         yield Advice("lab.plan-no-models")
 

@@ -169,10 +169,10 @@ MESSAGES = {
     ),
     "plan-memory": Text("{peak} with all models loaded", "全部模型加载时 {peak}"),
     "plan-model": Text(
-        "{model}: {quantization}, {slots} × {context} tokens, {memory}; up to {at_once} calls at "
-        "once, the longest needs {needed} tokens",
-        "{model}：{quantization}，{slots} 个并发 × {context} 个 token，{memory}；"
-        "最多 {at_once} 个并发调用，最长需要 {needed} 个 token",
+        "{model}: {quantization}, {slots} × {context:,} tokens, {memory}; up to {at_once} calls at "
+        "once, the longest needs {needed:,} tokens",
+        "{model}：{quantization}，{slots} 个并发 × {context:,} 个 token，{memory}；"
+        "最多 {at_once} 个并发调用，最长需要 {needed:,} 个 token",
     ),
     "score": Text("The plan against the run", "计划与实际对比"),
     "score-total": Text(

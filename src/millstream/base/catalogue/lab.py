@@ -235,16 +235,26 @@ MESSAGES = {
         "在其他机器上运行：本机不加载",
     ),
     "plan-context": Text(
-        "{model}: a call needs up to {needed} tokens, and slots have {context}: set "
+        "{model}: a call needs up to {needed:,} tokens, and slots have {context:,}: set "
         "embedded.context = {advised}",
-        "{model}：单次调用最多需要 {needed} 个 token，而每个并发只有 {context}：请设置 "
+        "{model}：单次调用最多需要 {needed:,} 个 token，而每个并发只有 {context:,}：请设置 "
         "embedded.context = {advised}",
     ),
     "plan-slots": Text(
-        "{model}: up to {wanted} calls run at once, and there are {slots} slots: set "
+        "{model}: up to {wanted} calls may come at once and {slots} at a time are answered: set "
         "embedded.slots = {wanted} if memory allows",
         "{model}：最多同时有 {wanted} 个调用，而并发数为 {slots}：内存允许时可设置 "
         "embedded.slots = {wanted}",
+    ),
+    "plan-instead": Text(
+        "{model} does not fit ({size}, {free} are free): take it in {type}",
+        "{model} 内存不足（需要 {size}，可用 {free}）：请改用 {type} 版本",
+    ),
+    "plan-too-large": Text(
+        "{model} does not fit in any quantization ({size}, {free} are free): take a smaller model "
+        "(millstream models recommend --for APP.yml)",
+        "{model} 的任何量化都无法运行（需要 {size}，可用 {free}）：请换用更小的模型"
+        "（millstream models recommend --for APP.yml）",
     ),
     "plan-together": Text(
         "the models of this app do not fit together ({size} of {free}): they are loaded in turn",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from millstream.base import say
 from millstream.lab.fit import Cell as Place
 from millstream.lab.fit import Fit, Layers, Offload, Row, shown
-from millstream.lab.plan import AppPlan, Score
+from millstream.lab.plan import AppPlan, Loaded, Score
 from millstream.lab.precision import PLAIN
 from millstream.lab.recommend import Choice
 from millstream.lab.report.document import (
@@ -382,8 +382,23 @@ def _side_by_side(made: Sequence[Fit]) -> Table:
     return Table(columns, rows)
 
 
-def plan_report(made: AppPlan, score: Score | None) -> Report:
-    """A plan, and how it went."""
+def plan_report(scored: Sequence[tuple[AppPlan, Score | None]]) -> Report:
+    """Plans of an app, on one model or on several, and how they went."""
+    summary: list[str] = []
+    sections: list[Section] = []
+    for made, score in scored:
+        names = ", ".join(each.name for each in made.models)
+        prefix = f"{names}: " if len(scored) > 1 else ""
+        summary.append(prefix + plan_total(made))
+        sections.append(Section(prefix + say("fit.plan", app=made.app), tuple(_plan(made))))
+        if score is not None:
+            summary.append(prefix + score_total(score))
+            sections.append(Section(prefix + say("fit.score"), (_scored(score),)))
+    title = say("fit.report-plan", app=scored[0][0].app)
+    return Report(title, tuple(summary), (), tuple(sections))
+
+
+def _plan(made: AppPlan) -> Iterator[Block]:
     columns = (
         Column(say("fit.head-node")),
         Column(say("fit.head-model")),
@@ -396,8 +411,8 @@ def plan_report(made: AppPlan, score: Score | None) -> Report:
         (p.call.title, p.model, p.call.times, p.call.prompt, p.call.output, p.seconds)
         for p in made.calls
     )
-    summary = [plan_total(made)]
-    blocks: list[Block] = [Table(columns, rows)] if rows else [say("lab.plan-no-models")]
+    if rows:
+        yield Table(columns, rows)
     models = [each for each in made.models if each.memory is not None]
     if models:
         names = tuple(say(f"fit.part-{part}") for part in _PARTS)
@@ -405,37 +420,53 @@ def plan_report(made: AppPlan, score: Score | None) -> Report:
             Bar(each.name, tuple(float(getattr(each.memory, part)) for part in _PARTS))
             for each in models
         )
-        blocks.append(Bars(say("fit.title-memory"), names, bars, "bytes"))
-    blocks += [advice.text for advice in made.advice]
-    sections = [Section(say("fit.plan", app=made.app), tuple(blocks))]
-    if score is not None:
-        summary.append(score_total(score))
-        head = (
-            Column(say("fit.head-node")),
-            Column(say("fit.head-prompt")),
-            Column(say("fit.head-was")),
-            Column(say("fit.head-output")),
-            Column(say("fit.head-was")),
-            Column(say("fit.head-seconds"), "seconds"),
-            Column(say("fit.head-corrected"), "seconds"),
-            Column(say("fit.head-was"), "seconds", strong=True),
+        yield Bars(say("fit.title-memory"), names, bars, "bytes")
+    for each in models:
+        yield loaded(each)
+        yield from (card(on) for on in each.offloads)
+    yield from (advice.text for advice in made.advice)
+
+
+def _scored(score: Score) -> Table:
+    head = (
+        Column(say("fit.head-node")),
+        Column(say("fit.head-prompt")),
+        Column(say("fit.head-was")),
+        Column(say("fit.head-output")),
+        Column(say("fit.head-was")),
+        Column(say("fit.head-seconds"), "seconds"),
+        Column(say("fit.head-corrected"), "seconds"),
+        Column(say("fit.head-was"), "seconds", strong=True),
+    )
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            n.title,
+            n.prompt,
+            n.prompt_was,
+            n.output,
+            n.output_was,
+            n.seconds,
+            n.corrected,
+            n.took,
         )
-        nodes: tuple[tuple[Cell, ...], ...] = tuple(
-            (
-                n.title,
-                n.prompt,
-                n.prompt_was,
-                n.output,
-                n.output_was,
-                n.seconds,
-                n.corrected,
-                n.took,
-            )
-            for n in score.nodes
-        )
-        sections.append(Section(say("fit.score"), (Table(head, nodes),)))
-    title = say("fit.report-plan", app=made.app)
-    return Report(title, tuple(summary), (), tuple(sections))
+        for n in score.nodes
+    )
+    return Table(head, rows)
+
+
+def loaded(each: Loaded) -> str:
+    """A model of a plan, in a sentence."""
+    assert each.memory is not None
+    return say(
+        "fit.plan-model",
+        model=each.name,
+        quantization=each.quantization,
+        slots=each.slots,
+        context=each.context,
+        memory=shown(each.memory.total),
+        at_once=each.at_once,
+        needed=each.needed,
+    )
 
 
 def plan_total(made: AppPlan) -> str:
