@@ -58,6 +58,9 @@ class Screen:
                 self.row = max(0, self.row - int(codes or 1))
             elif command == "K":
                 del self.lines[self.row][0 if codes == "2" else self.column :]
+            elif command == "J":
+                del self.lines[self.row][self.column :]
+                del self.lines[self.row + 1 :]
             elif command == "m":
                 self.paint(codes)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from millstream.base import BadInput, MillstreamError, NotHere, say
+from millstream.base import BadInput, MillstreamError, NotHere, next_step, say
 from millstream.cli import watch
 from millstream.cli.given import STDIN, Given
 from millstream.cli.here import limits, load, machine, warn
@@ -215,8 +215,9 @@ def _about_the_model(result: Result, terminal: Terminal) -> None:
 
         if packaged.NAME in used:
             better = [*suited(), OFFERED[-1]][0]
-            text = say("cli.run.packaged", model=packaged.NAME, better=better)
-            terminal.err(terminal.paint(text, "yellow"))
+            values = {"model": packaged.NAME, "better": better}
+            terminal.err(terminal.paint(say("cli.run.packaged", **values), "yellow"))
+            terminal.err(f"  → {next_step('cli.run.packaged', **values)}")
 
 
 def _remains(result: Result, said: str, terminal: Terminal) -> None:

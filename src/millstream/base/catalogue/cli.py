@@ -243,9 +243,9 @@ MESSAGES = {
         "millstream run app.yml --input inputs.json --json | jq .outputs",
     ),
     "run.packaged": Text(
-        "The text is by {model}: it proves the pipe, not the prose. "
+        "The text is by {model}: it proves the pipe, not the prose.",
+        "以上文本由 {model} 生成：它只证明流程可用，不代表文字质量。",
         "For a better one: millstream models pull {better}",
-        "以上文本由 {model} 生成：它只证明流程可用，不代表文字质量。"
         "要更好的效果：millstream models pull {better}",
     ),
     "input-form": Text(
