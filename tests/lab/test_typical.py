@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab.configs import PUBLISHED
@@ -85,10 +85,13 @@ def test_a_size_stands_for_a_model(size: float, name: str) -> None:
 
 @settings(deadline=None)
 @given(st.floats(0.05, 2000))
+@example(1.0)
+@example(3.0)
 def test_any_size_is_nearly_met(size: float) -> None:
-    """By more or fewer layers of the nearest model; of a very small one a layer is a lot."""
+    """By more or fewer layers of the nearest model; of a very small one a layer is a lot, and what
+    is sold as 1B has 1.24 billion weights."""
     header, name = typical.header(size)
-    assert header.parameters == pytest.approx(size * 1e9, rel=0.25 if size < 1 else 0.1)
+    assert header.parameters == pytest.approx(size * 1e9, rel=0.27 if size < 1.1 else 0.1)
     assert name in KNOWN
     assert not any("_exps" in tensor.name for tensor in header.tensors)  # none of experts
 
