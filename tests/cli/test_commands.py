@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -299,7 +300,8 @@ def test_bash_completes(millstream: Run, hello: str, env: dict[str, str], tmp_pa
     (tmp_path / "script").write_text(millstream("completion", "bash").stdout)
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "millstream").write_text(f'#!/bin/sh\nexec {sys.executable} -m millstream "$@"\n')
+    python = shlex.quote(sys.executable)
+    (folder / "millstream").write_text(f'#!/bin/sh\nexec {python} -m millstream "$@"\n')
     (folder / "millstream").chmod(0o755)
 
     def complete(*words: str) -> list[str]:
