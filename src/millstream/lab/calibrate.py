@@ -19,6 +19,7 @@ ggml's own functions are called, through ctypes, in the library that the embedde
 
 import ctypes
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -203,6 +204,7 @@ def _runner(
 
 def main() -> None:
     ask = json.loads(sys.stdin.readline())
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # no debugger that looks at a breakdown
     try:
         import xllamacpp
 
