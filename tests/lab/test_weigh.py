@@ -138,7 +138,7 @@ def node(color: int, kind: int, left: int = 0) -> Any:
 
 
 def test_a_map_of_another_form_is_refused() -> None:
-    good, odd = node(1, 5), node(7, 5)
+    good, odd, nameless = node(1, 5), node(7, 5), node(0, 0)  # they have to outlive their addresses
     more = node(1, 5, ctypes.addressof(good))
     address = ctypes.addressof
     found = weigh._breakdown(Lying(0, 0, address(good), 0, 0, 1), 1)
@@ -149,7 +149,7 @@ def test_a_map_of_another_form_is_refused() -> None:
         (0, 0, address(good), 0, 0, 2),  # fewer than it says
         (0, 0, address(more), 0, 0, 1),  # more than it says
         (0, 0, address(odd), 0, 0, 1),  # not a node
-        (0, 0, address(node(0, 0)), 0, 0, 1),
+        (0, 0, address(nameless), 0, 0, 1),
     ):
         with pytest.raises(NotHere, match="another build"):
             weigh._breakdown(Lying(*numbers), 1)
