@@ -391,6 +391,13 @@ def test_a_variable_has_the_value_that_its_type_says(declared: Any, value: Any, 
     assert app.conversation[0].value == typed
 
 
+def test_a_secret_under_another_key_is_one_too() -> None:
+    variable = {"name": "TOKEN", "type": "Secret", "value": "sk-not-a-real-key-001"}
+    app = read({"app": {}, "workflow": {"graph": {}, "environment_variables": [variable]}})
+    assert app.environment[0].value_type == "secret"
+    assert "sk-not" not in redact("refused: sk-not-a-real-key-001")
+
+
 def test_a_variable_that_does_not_fit_its_type() -> None:
     app = read(
         "app: {}\nworkflow:\n  graph: {nodes: []}\n  environment_variables:\n"

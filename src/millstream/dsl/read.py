@@ -288,7 +288,8 @@ class _Reader:
             if not name:
                 self.problem("error", "dsl.variable-without-name", here)
                 continue
-            declared = as_text(item.get("value_type")).lower()
+            # Files that were not exported say `type`, and may mean a secret by it.
+            declared = as_text(item.get("value_type") or item.get("type")).lower()
             value = item.get("value")
             value_type = declared or type_of(value)
             if isinstance(value, datetime.date):
