@@ -27,6 +27,7 @@ from millstream.engine.events import (
     RunFinished,
 )
 from millstream.engine.node import DataClass
+from millstream.engine.ports import Usage
 from millstream.runtime.clock import SystemClock
 from millstream.values import Pool
 
@@ -64,7 +65,9 @@ class Work(Node[WorkData]):
         if self.branches:
             # Which way is taken follows from the inputs alone.
             handle = f"w{len(value) % max(1, self.data.ways)}"
-        return Outcome({"value": value}, handle)
+        return Outcome(
+            {"value": value}, handle, Usage(completion_tokens=7) if self.data.turns else None
+        )
 
 
 class Branch(Work):
@@ -241,6 +244,30 @@ async def test_cancelling_a_run_stops_its_nodes_and_says_so() -> None:
     assert (stopped.node, stopped.status) == ("n1", "stopped")
     assert isinstance(events[-1], RunFinished)
     assert events[-1].status == "stopped"
+
+
+async def test_what_ends_beside_a_failure_is_told_as_what_it_gave() -> None:
+    """Both end in the same turn; the scheduler looks at the failing one first."""
+    nodes = [
+        ("n0", "start", {}),
+        ("n1", "work", {"turns": 2, "fails": True}),
+        ("n2", "work", {"turns": 2}),
+        ("n3", "work", {"turns": 10**9}),
+        ("n4", "work", {}),
+    ]
+    ways = [("n0", "source", "n1"), ("n0", "source", "n2"), ("n0", "source", "n3")]
+    plan = compile(make_app(nodes, [*ways, ("n2", "source", "n4")]), REGISTRY)
+    events: list[Event] = []
+    last = await execute(plan, {}, Ports(clock=SystemClock()), events.append)
+    ended = {e.node: (e.status, e.outputs) for e in events if isinstance(e, NodeFinished)}
+    assert ended == {
+        "n0": ("succeeded", {"value": "n0()"}),
+        "n1": ("failed", {}),
+        "n2": ("succeeded", {"value": "n2()"}),
+        "n3": ("stopped", {}),
+    }
+    assert last.status == "failed"
+    assert last.usage.total_tokens == 7
 
 
 def test_ten_thousand_nodes_in_a_row() -> None:

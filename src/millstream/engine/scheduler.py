@@ -359,14 +359,20 @@ class Frame:
         error: MillstreamError | None = None,
         reused: bool = False,
     ) -> None:
-        run, step = self.run, context.step
+        step = context.step
         self.pool.vars[step.id] = outcome.outputs
-        if outcome.usage is not None and not step.node.container:  # children have counted theirs
-            run.usage = run.usage + outcome.usage
+        if outcome.usage is not None:
+            self._count(context, outcome.usage)
         if step.node.ends:
-            run.given.append(((*self.position, context.index), step.type, outcome.outputs))
+            position = (*self.position, context.index)
+            self.run.given.append((position, step.type, outcome.outputs))
         self._report(context, status, outcome, error, reused)
         self._settle(context.index, outcome.handle)
+
+    def _count(self, context: Context, usage: Usage) -> None:
+        """Add up what an execution cost; the children of a container have counted theirs."""
+        if not context.step.node.container:
+            self.run.usage = self.run.usage + usage
 
     def _fail(self, context: Context, error: MillstreamError) -> None:
         """Go on by the node's strategy, or end the frame."""
@@ -452,18 +458,30 @@ class Frame:
                         dead.append(target)
 
     async def _stop(self) -> None:
-        """End what is still running; what it had streamed is kept in its last event."""
+        """End what is still running. What it had streamed is kept in its last event, and all of
+        what has ended without having been looked at yet."""
         stopped = list(self.running.values())
         self.running.clear()
         for context in stopped:
             assert context.task is not None
             context.task.cancel()
         await asyncio.gather(*(c.task for c in stopped if c.task), return_exceptions=True)
+        ended: dict[int, Outcome] = {}
+        while self.done is not None and not self.done.empty():
+            context, result = self.done.get_nowait()
+            if isinstance(result, Outcome):
+                ended[context.index] = result
         for context in stopped:
             if isinstance(context.work, Coroutine):
                 context.work.close()  # of a task that was cancelled before its first turn
         for context in stopped:
-            self._report(context, "stopped", context.partial())
+            outcome = ended.get(context.index)
+            if outcome is None:
+                self._report(context, "stopped", context.partial())
+                continue
+            if outcome.usage is not None:
+                self._count(context, outcome.usage)
+            self._report(context, "succeeded", outcome)
 
 
 async def execute(
