@@ -41,7 +41,8 @@ def problems(plan: Plan) -> list[Problem]:
     found += _unheeded(app)
     once: dict[object, Problem] = {}
     for problem in found:
-        once.setdefault((problem.code, *msgspec.structs.astuple(problem.place)), problem)
+        told = (problem.code, repr(problem.values), *msgspec.structs.astuple(problem.place))
+        once.setdefault(told, problem)
     return list(once.values())
 
 

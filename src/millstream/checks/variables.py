@@ -6,6 +6,7 @@ what only a run can tell. A missing variable that fails its node is an error, an
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,9 @@ from millstream.base import Place
 from millstream.dsl import Problem
 from millstream.dsl.app import Severity
 from millstream.engine import Plan, Reading
+from millstream.values import Selector
+from millstream.values.pool import SYSTEM as SYSTEM_OWNERS
+from millstream.values.text import REFERENCE
 from millstream.values.types import assignable
 
 # What every run has under `sys`, and what only chats and knowledge pipelines have.
@@ -30,6 +34,9 @@ SYSTEM = {
     "timestamp": "number",
 }
 _FAILURE = {"error_message": "string", "error_type": "string"}
+# What somebody meant as a reference, in whatever form.
+_MEANT = re.compile(r"\{\{#[ \t]*([^#{}.\s]+)\.[^#{}\n]+#\}\}")
+_OTHER_TEXTS = frozenset({"code", "template", "jinja2_text", "title", "desc"})  # `{{#` is theirs
 
 
 def check_variables(plan: Plan) -> list[Problem]:
@@ -52,6 +59,26 @@ class _Checker:
                 problem = self.look(spec, reading)
                 if problem is not None:
                     yield problem
+            if node is not None:
+                yield from self.unread(spec)
+
+    def unread(self, spec: dsl.Node) -> Iterator[Problem]:
+        """References to something that is there, in a form that the format leaves as it is."""
+        waiting: list[tuple[Any, str]] = [(spec.raw.get("data"), "")]
+        while waiting:
+            value, path = waiting.pop()
+            if isinstance(value, dict):
+                inside = [(v, f"{path}.{k}") for k, v in value.items() if k not in _OTHER_TEXTS]
+                waiting += reversed(inside)
+            elif isinstance(value, list):
+                waiting += reversed([(item, f"{path}.{i}") for i, item in enumerate(value)])
+            elif isinstance(value, str) and "{{#" in value:
+                field = Reading(Selector.of(None), path[1:])
+                for meant in _MEANT.finditer(value):
+                    there = meant[1] in self.specs or meant[1] in SYSTEM_OWNERS
+                    if there and not REFERENCE.fullmatch(meant[0]):
+                        code, text = "checks.not-a-reference", meant[0]
+                        yield self.problem(spec, field, "warning", code, reference=text)
 
     def look(self, spec: dsl.Node, reading: Reading) -> Problem | None:
         """What is wrong with one reading; None if nothing is, or nobody can tell."""

@@ -29,6 +29,14 @@ MESSAGES = {
         "There are: {known}.",
         "已有的有：{known}。",
     ),
+    "not-a-reference": Text(
+        "{reference} stays as it is written",
+        "{reference} 不会被替换，将原样保留",
+        "In a reference an id holds letters, digits and `_` only, a name at most 30 of them, and "
+        "there are no spaces. Rename what it names, or choose the variable anew.",
+        "引用中的节点 ID 只能含字母、数字和 `_`，变量名最长 30 个字符，且不能有空格。"
+        "请给节点或变量改名，或重新选择变量。",
+    ),
     "not-before": Text(
         "{name} is read, but its node does not come before this one",
         "读取了 {name}，但它的节点不在此节点之前",
