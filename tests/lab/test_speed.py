@@ -134,6 +134,16 @@ def test_of_experts_only_those_that_a_token_takes() -> None:
     assert todo.layers["F32"].weights == 4 * 256 * 8
 
 
+def test_experts_read_their_tokens_one_by_one() -> None:
+    """As many operations as a dense layer's, but at the speed of single tokens."""
+    part = SMALL.layers["F16"]
+    experts = msgspec.structs.replace(SMALL, experts={"F16": part})
+    some = [predict(each, machine(), Use(context=4096, batch=100)) for each in (SMALL, experts)]
+    more = 1e9 / some[1].prefill - 1e9 / some[0].prefill
+    assert more == pytest.approx(part.bytes - 0.1 * 2 * part.weights)
+    assert some[0].decode == some[1].decode
+
+
 def test_windows_do_not_read_further_back() -> None:
     """Five layers of six that see 512 tokens: what they read stops growing."""
     todo = of("gemma3")

@@ -1,10 +1,10 @@
 """The child that times llama.cpp's kernels on this machine, for some seconds.
 
 Run as a script by `hardware`, importing nothing of ours. It reads a line of JSON from stdin (types
-of weights, numbers of threads, seconds) and writes a line of JSON for every timed piece of work:
-what, with which type and width of matrix, on how many threads, how much work, and the seconds that
-it took by the clock and of the processor. Types, threads and kinds take turns, so that a neighbour
-who comes and goes disturbs all of them alike.
+of weights, numbers of threads, seconds, bytes of matrices of one type) and writes a line of JSON
+for every timed piece of work: what, with which type and width of matrix, on how many threads, how
+much work, and the seconds that it took by the clock and of the processor. Types, threads and kinds
+take turns, so that a neighbour who comes and goes disturbs all of them alike.
 
     decode   a token through matrices that no cache holds: bytes of weights read
     prefill  many tokens through one matrix: floating-point operations
@@ -12,28 +12,34 @@ who comes and goes disturbs all of them alike.
     rows     norms, products and gates on rows of numbers: numbers written
     node     the smallest operations there are: how many
 
-    {"types": {"Q8_0": 8}, "threads": [1, 2], "seconds": 10, "repack": ["Q4_0"]}
+    {"types": {"Q8_0": 8}, "threads": [1, 2], "seconds": 10, "repack": ["Q4_0"],
+     "weights": 134217728}
 
 ggml's own functions are called, through ctypes, in the library that the embedded runtime uses.
 """
 
 import ctypes
 import json
+import mmap
 import os
+import random
 import sys
+import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_WIDTHS = (512, 4096)  # of a row of weights; multiples of every type's block
-_ELEMENTS = 1 << 22  # of a matrix
-_WEIGHTS = 64 << 20  # bytes of matrices for one token: more than caches hold
+_SHAPES = ((512, 512), (4096, 1024))  # length and number of rows; multiples of every type's block
+_MOST = 1000  # matrices of one shape
 _TOKENS = 128  # of a prompt, read at once
-_HEAD, _HEADS, _KV_HEADS, _CELLS, _LAYERS = 64, 16, 4, 2048, 8
+_HEAD, _HEADS, _KV_HEADS, _CELLS, _LAYERS = 64, 16, 4, 4096, 12
+_F16 = 1
 _COLUMNS = 2048  # of rows of numbers
-_NODES = 256
+_NODES, _SMALL = 256, 64
 _LEAST = 0.02  # seconds of one timed piece
-_PATTERN = 0x11  # a byte that makes a small normal number of every type
+_TURNS = 2  # at least, so that their difference can be told
+_NUMBERS = 1 << 16  # random numbers, which all weights are made of
 
 
 class Ggml:
@@ -63,15 +69,25 @@ class Ggml:
         self.compute = f("ggml_backend_graph_compute", whole, pointer, pointer)
         self.plain = f("ggml_backend_cpu_buffer_type", pointer)
         self.alloc = f("ggml_backend_alloc_ctx_tensors_from_buft", pointer, pointer, pointer)
-        self.release = f("ggml_backend_buffer_free", None, pointer)
+        self.around = f("ggml_backend_cpu_buffer_from_ptr", pointer, pointer, size)
+        self.allocate = f("ggml_backend_buft_alloc_buffer", pointer, pointer, size)
+        self.base = f("ggml_backend_buffer_get_base", pointer, pointer)
+        self.at = f("ggml_backend_tensor_alloc", whole, pointer, pointer, pointer)
         self.set = f("ggml_backend_tensor_set", None, pointer, pointer, size, size)
         self.bytes = f("ggml_nbytes", size, pointer)
         self.row = f("ggml_row_size", size, whole, long)
+        self.quantize = f(
+            "ggml_quantize_chunk", size, whole, pointer, pointer, long, long, long, pointer
+        )
         try:
             self.repack = f("_Z35ggml_backend_cpu_repack_buffer_typev", pointer)
         except AttributeError:  # another compiler's name, or a build without
             self.repack = self.plain
         self.processor = self.cpu()
+        source = random.Random(1)  # noqa: S311
+        self._numbers = array("f", (source.gauss(0, 0.05) for _ in range(_NUMBERS)))
+        self._filled: dict[int, bytes] = {}
+        self.kept: list[object] = []  # memory that matrices lie in
 
     def _function(self, name: str, result: Any, *arguments: Any) -> Any:
         found = getattr(self._lib, name)
@@ -86,9 +102,33 @@ class Ggml:
         """Memory for all tensors of a context."""
         return self.alloc(context, kind)
 
-    def fill(self, tensor: Any) -> None:
+    def fill(self, tensor: Any, type: int = 0) -> None:
+        """Put random weights of a type into a tensor. A constant would not do: the scales of
+        blocks are looked up in a table, whose lines would all be in the nearest cache."""
         size = self.bytes(tensor)
-        self.set(tensor, _filled(size), 0, size)
+        self.set(tensor, self.weights(type, size), 0, size)
+
+    def zero(self, tensor: Any) -> None:
+        size = self.bytes(tensor)
+        self.set(tensor, bytes(size), 0, size)
+
+    def weights(self, type: int, size: int) -> bytes:
+        """So many bytes of random weights."""
+        some = self.random(type)
+        return (some * (size // len(some) + 1))[:size]
+
+    def random(self, type: int) -> bytes:
+        """`_NUMBERS` weights of a type, by ggml's own quantizer."""
+        if type in self._filled:
+            return self._filled[type]
+        columns = _SHAPES[-1][0]
+        rows = _NUMBERS // columns
+        made = ctypes.create_string_buffer(rows * self.row(type, columns))
+        weights = (ctypes.c_float * _NUMBERS).from_buffer(self._numbers)
+        alike = (ctypes.c_float * columns)(*([1.0] * columns))
+        self.quantize(type, weights, made, 0, rows, columns, alike)
+        self._filled[type] = made.raw
+        return made.raw
 
 
 class _InitParams(ctypes.Structure):
@@ -97,17 +137,6 @@ class _InitParams(ctypes.Structure):
         ("mem_buffer", ctypes.c_void_p),
         ("no_alloc", ctypes.c_bool),
     )
-
-
-_buffer = ctypes.create_string_buffer(0)
-
-
-def _filled(size: int) -> Any:
-    global _buffer
-    if len(_buffer) < size:
-        _buffer = ctypes.create_string_buffer(size)
-        ctypes.memset(_buffer, _PATTERN, size)
-    return _buffer
 
 
 class Work:
@@ -119,53 +148,96 @@ class Work:
         self.what, self.type, self.width, self.amount, self.run = what, type, width, amount, run
 
 
-def works(ggml: Ggml, types: dict[str, int], repack: list[str]) -> Iterator[Work]:
+def works(ggml: Ggml, ask: dict[str, Any]) -> Iterator[Work]:
     """Everything that is timed; built one after the other, and kept."""
-    for name, number in types.items():
-        kind = ggml.repack() if name in repack else ggml.plain()
-        for width in _WIDTHS:
-            yield from _products(ggml, name, number, width, kind)
+    for name, number in ask["types"].items():
+        yield from _products(ggml, name, number, ask["weights"], name in ask["repack"])
     yield _attention(ggml, 1)
     yield _attention(ggml, _TOKENS)
     yield _rows(ggml)
     yield _nodes(ggml)
 
 
-def _products(ggml: Ggml, name: str, number: int, width: int, kind: Any) -> Iterator[Work]:
-    rows = _ELEMENTS // width
-    each = rows * ggml.row(number, width)
-    count = max(1, min(24, _WEIGHTS // each))
-    weights = ggml.context()
-    matrices = [ggml.matrix(weights, number, width, rows) for _ in range(count)]
-    if not ggml.place(weights, kind):
-        return
-    for matrix in matrices:
-        ggml.fill(matrix)
-    yield Work("decode", name, width, count * each, _multiply(ggml, matrices, width, 1))
-    operations = 2 * width * rows * _TOKENS
-    yield Work("prefill", name, width, operations, _multiply(ggml, matrices[:1], width, _TOKENS))
+def _products(ggml: Ggml, name: str, number: int, size: int, repack: bool) -> Iterator[Work]:
+    """Matrices of both shapes lie at the same place, one after the other."""
+    place: Place | None = None
+    for width, rows in _SHAPES:
+        each = rows * ggml.row(number, width)
+        count = max(1, min(_MOST, size // each))
+        context = ggml.context()
+        matrices = [ggml.matrix(context, number, width, rows) for _ in range(count)]
+        if place is None:
+            place = Place(ggml, number, max(size, each * count), repack)
+            ggml.kept.append(place)
+        place.put(matrices)
+        yield Work("decode", name, width, count * each, _multiply(ggml, matrices, width, 1))
+        reading = _multiply(ggml, matrices[:1], width, _TOKENS)
+        yield Work("prefill", name, width, 2 * width * rows * _TOKENS, reading)
+
+
+class Place:
+    """Memory for weights, as llama.cpp has it: those of a file are mapped, copies in another order
+    are the program's own. The pages of the two are read at different speeds."""
+
+    def __init__(self, ggml: Ggml, type: int, size: int, repack: bool) -> None:
+        self._ggml, self._type = ggml, type
+        self._repack = repack
+        size += 1 << 20
+        self._mapped: mmap.mmap | None = None
+        if repack:
+            self._buffer = ggml.allocate(ggml.repack(), size)
+            self._begin = ggml.base(self._buffer)
+        else:
+            self._mapped = _mapped(ggml.random(type), size)
+            self._begin = ctypes.addressof(ctypes.c_char.from_buffer(self._mapped))
+            self._buffer = ggml.around(self._begin, size)
+
+    def put(self, matrices: list[Any]) -> None:
+        each = self._ggml.bytes(matrices[0])
+        numbers = list(range(len(matrices)))
+        random.Random(2).shuffle(numbers)  # noqa: S311
+        for number, matrix in zip(numbers, matrices, strict=True):
+            self._ggml.at(self._buffer, matrix, self._begin + number * each)
+            if self._repack:
+                self._ggml.fill(matrix, self._type)
+
+
+def _mapped(weights: bytes, size: int) -> mmap.mmap:
+    """A file full of weights, mapped; without room for one the program's own memory."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            for _ in range(0, size, len(weights)):
+                file.write(weights)
+            file.flush()
+            return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+        except OSError:
+            mapped = mmap.mmap(-1, size)
+            for at in range(0, size, len(weights)):
+                mapped[at : at + len(weights)] = weights[: size - at]
+            return mapped
 
 
 def _multiply(ggml: Ggml, matrices: list[Any], width: int, n: int) -> Callable[[], object]:
     context = ggml.context()
     tokens = ggml.matrix(context, 0, width, n)
     products = [ggml.product(context, matrix, tokens) for matrix in matrices]
-    return _runner(ggml, context, products, [tokens])
+    return _runner(ggml, context, products, {tokens: 0})
 
 
 def _attention(ggml: Ggml, n: int) -> Work:
     """Keys and values lie as in a cache: all heads of a token side by side."""
     context = ggml.context()
-    inputs = [ggml.matrix(context, 1, _CELLS, n)]
+    mask = ggml.matrix(context, _F16, _CELLS, n)
+    inputs: dict[Any, int | None] = {mask: None}
     results = []
     layers = _LAYERS if n == 1 else 1
     for _ in range(layers):
         queries = ggml.cube(context, 0, _HEAD, n, _HEADS)
-        stored = [ggml.cube(context, 1, _HEAD, _KV_HEADS, _CELLS) for _ in range(2)]
+        stored = [ggml.cube(context, _F16, _HEAD, _KV_HEADS, _CELLS) for _ in range(2)]
         keys, values = (ggml.permute(context, each, 0, 2, 1, 3) for each in stored)
         scale = _HEAD**-0.5
-        results.append(ggml.attend(context, queries, keys, values, inputs[0], scale, 0.0, 0.0))
-        inputs += [queries, *stored]
+        results.append(ggml.attend(context, queries, keys, values, mask, scale, 0.0, 0.0))
+        inputs |= {queries: 0, **dict.fromkeys(stored, _F16)}
     amount = layers * 4 * _HEAD * _CELLS * _HEADS * n
     what = "attend-token" if n == 1 else "attend-prompt"
     return Work(what, "F16", _HEAD, amount, _runner(ggml, context, results, inputs))
@@ -178,27 +250,37 @@ def _rows(ggml: Ggml) -> Work:
     for _ in range(4):
         out = ggml.times(context, ggml.norm(context, out, 1e-6), scale)
         out = ggml.add(context, ggml.gate(context, out, start), start)
-    run = _runner(ggml, context, [out], [start, scale])
+    run = _runner(ggml, context, [out], {start: 0, scale: 0})
     return Work("rows", "F32", _COLUMNS, 16 * _COLUMNS * _TOKENS, run)
 
 
 def _nodes(ggml: Ggml) -> Work:
+    """What layers are made of, so small that hardly anything is left but the calls."""
     context = ggml.context()
-    start = out = ggml.matrix(context, 0, 64, 1)
-    for _ in range(_NODES):
-        out = ggml.add(context, out, start)
-    return Work("node", "F32", 64, _NODES, _runner(ggml, context, [out], [start]))
+    start = out = ggml.matrix(context, 0, _SMALL, 1)
+    square = ggml.matrix(context, _F16, _SMALL, _SMALL)
+    for _ in range(_NODES // 8):
+        one = ggml.times(context, ggml.norm(context, out, 1e-6), start)
+        up, gate = (ggml.product(context, square, one) for _ in range(2))
+        down = ggml.product(context, square, ggml.gate(context, gate, up))
+        out = ggml.add(context, down, start)
+    run = _runner(ggml, context, [out], {start: 0, square: _F16})
+    return Work("node", "F32", _SMALL, _NODES, run)
 
 
 def _runner(
-    ggml: Ggml, context: Any, results: list[Any], inputs: list[Any]
+    ggml: Ggml, context: Any, results: list[Any], inputs: dict[Any, int | None]
 ) -> Callable[[], object]:
+    """inputs: tensors and their types, None for zeros."""
     graph = ggml.graph(context, 2048, False)
     for result in results:
         ggml.expand(graph, result)
     ggml.place(context, ggml.plain())
-    for tensor in inputs:
-        ggml.fill(tensor)
+    for tensor, type in inputs.items():
+        if type is None:
+            ggml.zero(tensor)
+        else:
+            ggml.fill(tensor, type)
     return lambda: ggml.compute(ggml.processor, graph)
 
 
@@ -209,22 +291,23 @@ def main() -> None:
         import xllamacpp
 
         ggml = Ggml(xllamacpp.xllamacpp.__file__)
-        everything = list(works(ggml, ask["types"], ask["repack"]))
+        everything = list(works(ggml, ask))
     except (ImportError, OSError, AttributeError) as error:
         print(json.dumps({"problem": str(error)}), flush=True)
         return
-    end, turn, longest = time.perf_counter() + ask["seconds"], 0, 0.0
-    while turn == 0 or time.perf_counter() + longest < end:
-        began = time.perf_counter()
-        for work in everything:
-            for threads in ask["threads"]:
+    end, turn = time.perf_counter() + ask["seconds"], 0
+    while turn < _TURNS or time.perf_counter() < end:
+        for threads in ask["threads"]:
+            for work in everything:
+                if turn >= _TURNS and time.perf_counter() >= end:
+                    return
                 ggml.threads(ggml.processor, threads)
                 _tell(work, threads, turn)
-        turn, longest = turn + 1, max(longest, time.perf_counter() - began)
+        turn += 1
 
 
 def _tell(work: Work, threads: int, turn: int) -> None:
-    work.run()
+    work.run()  # what others left in the caches goes
     clock, processor, runs = time.perf_counter(), time.process_time(), 0
     while (wall := time.perf_counter() - clock) < _LEAST:
         work.run()

@@ -40,11 +40,12 @@ if TYPE_CHECKING:
 Backend = Literal["cuda", "rocm", "metal", "vulkan", "other"]
 
 _CHILD = Path(__file__).with_name("calibrate.py")
-_KEPT = "lab-speed"  # the name in the cache
+_KEPT = "lab-speed-2"  # in the cache; another number when something else is measured
 _PATIENCE = 15.0  # seconds that a maker's tool has to answer
 _LEAVING = 5.0  # seconds that the child has to end when it has said everything
 _QUIET = 0.85  # of a core: with less, others were at work
 _STEADY = 0.35  # of the middle: with more between the best and the worst, it was noisy
+_WEIGHTS = 128 << 20  # bytes of matrices of each type: some times what caches hold
 _METAL_SHARE = 0.75  # of unified memory that the system lets a card work with
 
 KINDS = ("decode", "prefill", "attend-token", "attend-prompt", "rows", "node")
@@ -353,6 +354,7 @@ async def calibrate(
         "threads": counts,
         "seconds": seconds,
         "repack": sorted(repacked),
+        "weights": min(_WEIGHTS, (memory.available() or _WEIGHTS << 5) >> 5),
     }
     process = await jobs.start(
         sys.executable,

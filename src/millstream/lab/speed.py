@@ -4,11 +4,13 @@ A token that is generated reads every weight once, and the cache of all tokens b
 is read many tokens at a time, so that arithmetic counts. To both come the small operations between
 the matrices. Each part has its own measured rate (`hardware.Speed`). Matrices were measured with
 short and with long rows, which gives two figures for each type: what a byte (an operation) costs,
-and what a row does. A type that wasn't measured takes those of the nearest number of bits.
+and what a row does, which for some types is less than nothing. A type that wasn't measured takes
+those of the nearest number of bits.
 
     decode   Σ matrices: bytes · a + rows · b  +  attention at this depth  +  small operations
     prefill  Σ matrices but the head: operations · a + rows · b  +  attention at half the depth
-             on the average  +  rows of numbers
+             on the average  +  rows of numbers; experts as in decode, since llama.cpp takes the
+             tokens of an expert one by one
     bound    the same with the best rate of all and nothing else: the roofline
 
 Sources: Williams et al., "Roofline" (CACM 2009); forward FLOPs of Kaplan et al. (arXiv 2001.08361),
@@ -28,7 +30,6 @@ from millstream.models.gguf import TYPES, Tensor
 from millstream.models.shape import Shape
 
 _BITS = {kind.name: kind.bits for kind in TYPES.values()}
-_TOKENS = 128  # of a prompt, in the calibration
 _NODES_A_LAYER = 33  # operations between matrices in a layer of a transformer, as graphs have them
 
 
@@ -45,6 +46,9 @@ class Matrices(msgspec.Struct, frozen=True):
         )
 
 
+_NONE = Matrices(0, 0, 0)
+
+
 class Attention(msgspec.Struct, frozen=True):
     """What layers do for each token before the one that they work on. window: tokens that they look
     back, 0 for all; operations: of floating point; bytes: of the cache, with 16 bits a number."""
@@ -59,14 +63,15 @@ class Attention(msgspec.Struct, frozen=True):
 
 class Work(msgspec.Struct, frozen=True):
     """What a model does for one token. layers, head: matrices by type; the head only works for
-    tokens that are sampled. attends: by window. numbers: what norms, gates and the like write.
-    nodes: operations of a pass."""
+    tokens that are sampled. experts: those of `layers` that are experts'. attends: by window.
+    numbers: what norms, gates and the like write. nodes: operations of a pass."""
 
     layers: dict[str, Matrices]
     head: dict[str, Matrices]
     attends: tuple[Attention, ...]
     numbers: int
     nodes: int
+    experts: dict[str, Matrices] = {}
 
     @property
     def bytes(self) -> int:
@@ -115,6 +120,7 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
     """What a model does for a token."""
     layers: dict[str, Matrices] = {}
     head: dict[str, Matrices] = {}
+    experts: dict[str, Matrices] = {}
     tied = not any(tensor.name == "output.weight" for tensor in tensors)
     last = "token_embd.weight" if tied else "output.weight"
     for tensor in tensors:
@@ -131,9 +137,11 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
             round(part * tensor.elements),
             round(part * tensor.elements / tensor.shape[0]),
         )
-        where = head if tensor.name == last else layers
-        known = where.get(tensor.type_name)
-        where[tensor.type_name] = known + found if known else found
+        parts = [head if tensor.name == last else layers]
+        parts += [experts] if part < 1 else []
+        for where in parts:
+            known = where.get(tensor.type_name)
+            where[tensor.type_name] = known + found if known else found
     key, value = sizes.latent or sizes.key, sizes.latent or sizes.value
     attends: dict[int, Attention] = {}
     for layer in sizes.layers:
@@ -147,7 +155,8 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
     hidden = sizes.used * sizes.expert if sizes.experts else sizes.hidden
     row = 8 * sizes.width + hidden + 2 * sizes.heads * sizes.key + 8 * sizes.inner
     count = len(sizes.layers)
-    return Work(layers, head, tuple(attends.values()), row * count, _NODES_A_LAYER * count)
+    attention = tuple(attends.values())
+    return Work(layers, head, attention, row * count, _NODES_A_LAYER * count, experts)
 
 
 def predict(todo: Work, speed: Speed, use: Use, *, depth: int = 0, prompt: int = 512) -> Pace:
@@ -167,7 +176,10 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
     each = todo.nodes * rates.cost("node") / batch + todo.numbers * rates.cost("rows")
     each += todo.attention(prompt / 2) * rates.cost("attend-prompt")
     for type, m in todo.layers.items():
-        each += rates.matrices("prefill", type, 2 * m.weights, m.rows)
+        apart = todo.experts.get(type, _NONE)
+        some = Matrices(m.bytes - apart.bytes, m.weights - apart.weights, m.rows - apart.rows)
+        each += rates.matrices("prefill", type, 2 * some.weights, some.rows)
+        each += rates.matrices("decode", type, apart.bytes, apart.rows)
     best_bytes, best_operations = speed.bandwidth(threads), speed.operations(threads)
     return Pace(
         prefill=1 / each,
@@ -199,12 +211,11 @@ class _Rates:
         nearest = min(known, key=lambda r: (r.type != type, abs(_BITS.get(r.type, 16.0) - bits)))
         same = sorted((r for r in known if r.type == nearest.type), key=lambda r: r.width)
         short, long = same[0], same[-1]
-        each = 1 / long.rate
-        if short.width == long.width:
-            return amount * each
-        # amount · each + rows · row, and a row of n numbers has n times what one has.
-        unit = 2 * _TOKENS if what == "prefill" else _BITS[nearest.type] / 8
-        slope = (1 / short.rate - each) / (1 / short.width - 1 / long.width)
-        each -= slope / long.width
-        row = max(0.0, slope) * unit
-        return amount * max(each, 0.0) + rows * row / (_TOKENS if what == "prefill" else 1)
+        if short.width == long.width or not rows or not amount:
+            return amount / long.rate
+        # What a unit costs is a straight line over 1 / length of a row; it is not drawn on beyond
+        # rows of half the shortest length. Mostly a short row costs more, of some types less.
+        unit = 2 if what == "prefill" else _BITS[type] / 8 if type in _BITS else 2.0
+        inverse = min(2 / short.width, max(1 / long.width, rows * unit / amount))
+        slope = (1 / short.rate - 1 / long.rate) / (1 / short.width - 1 / long.width)
+        return amount * (1 / long.rate + slope * (inverse - 1 / long.width))
