@@ -1,12 +1,19 @@
-"""A run that somebody stops tells what it had done."""
+"""A run that is stopped tells what it had done; a program that ends leaves nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 
 import canned
-from canned import edges, end, node, start
+from canned import document, edges, end, node, start
 from millstream.engine.events import TextChunk
 from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest
 from millstream.runtime import App, Result
@@ -60,3 +67,33 @@ async def test_leaving_the_stream_early_stops_the_run() -> None:
     await stream.aclose()  # type: ignore[attr-defined]
     assert app.stop() is False
     assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.model
+def test_a_program_that_closes_nothing_ends_without_a_word(
+    tmp_path: Path, packaged_model: Path
+) -> None:
+    """The model in its own process, the sandbox and the connections are ended all the same."""
+    nodes = [
+        start("x"),
+        node("code", "code", code_language="python3", outputs={"y": {"type": "string"}},
+             code="def main():\n    return {'y': 'z'}", variables=[]),
+        node("llm", "llm", model={"provider": "p", "name": "m", "mode": "chat",
+                                  "completion_params": {"max_tokens": 4}},
+             prompt_template=[{"role": "user", "text": "Say {{#code.y#}}"}]),
+        end(text="llm.text"),
+    ]  # fmt: skip
+    data = document(nodes, edges("start>code", "code>llm", "llm>end"))
+    (tmp_path / "app.json").write_text(json.dumps(data))
+    (tmp_path / "models").mkdir()
+    shutil.copyfile(packaged_model, tmp_path / "models" / "small.gguf")
+    program = (
+        "import millstream\n"
+        "app = millstream.load('app.json', model='embedded/small', home='.')\n"
+        "print(app.run(x='a').status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("succeeded\n", "")

@@ -11,6 +11,8 @@ everything that the app needs, and only then start the first node.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -116,6 +118,7 @@ class App:
             raise BadInput("runtime.loop-is-running")
         if self._runner is None:
             self._runner = asyncio.Runner()
+            atexit.register(_close_at_exit, weakref.ref(self))
         return self._runner.run(work)
 
     async def arun(
@@ -308,6 +311,13 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} from {self.dsl.file}>"
+
+
+def _close_at_exit(app: weakref.ref[App]) -> None:
+    """End what an app still has open when the program ends, and leave the loop to it."""
+    still = app()
+    if still is not None and still._runner is not None:
+        still._runner.run(still.aclose())
 
 
 class _Buffer:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 PROVIDER = "embedded"
 CONTEXT = 8192  # tokens of a call where nobody says, if the model was trained for as many
 SLOTS = 2  # calls at once where nobody says; more cost time at the load and add little speed
+_LOOK = 0.01  # seconds between two looks at a child that is ending
 _LEAST_CONTEXT = 2048  # what a context that nobody asked for may shrink to
 _BATCH = 128  # tokens of a prompt that are read before a cancel is seen
 # While it reads a prompt llama.cpp only notices that nobody listens if it has something to say.
@@ -493,8 +494,10 @@ class _Child:
             self.process.stdin.close()
 
     async def gone(self) -> None:
-        """Wait for the end of a child that was told to."""
-        await asyncio.to_thread(self.process.wait)
+        """Wait for the end of a child that was told to. No thread waits: when a program ends it
+        can have no new ones."""
+        while self.process.poll() is None:
+            await asyncio.sleep(_LOOK)
 
     async def end(self) -> None:
         """See to it that the child is gone, whatever it is doing."""
