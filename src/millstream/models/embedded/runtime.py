@@ -496,7 +496,7 @@ class _Child:
     async def gone(self) -> None:
         """Wait for the end of a child that was told to. No thread waits: when a program ends it
         can have no new ones."""
-        while self.process.poll() is None:
+        while self.process.poll() is None:  # noqa: ASYNC110 (nothing tells a loop of it everywhere)
             await asyncio.sleep(_LOOK)
 
     async def end(self) -> None:
