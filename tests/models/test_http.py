@@ -171,6 +171,29 @@ class TestRoads:
                 answer = await http.request_json("GET", "http://localhost:11434/api/tags?x=1")
         assert answer == {"path": "/api/tags?x=1", "host": url.removeprefix("http://")}
 
+    async def test_many_first_calls_look_for_the_place_once(self) -> None:
+        looked = 0
+        async with serving(hello) as url:
+
+            async def found(origin: str) -> str:
+                nonlocal looked
+                looked += 1
+                await asyncio.sleep(0.05)
+                if looked == 1:
+                    raise NotHere("models.offline", host=origin)
+                return url
+
+            async with Http(reach=found, environ={}) as http:
+                here = "http://localhost:11434"
+                first = [asyncio.create_task(http.route(here)) for _ in range(9)]
+                await asyncio.sleep(0)
+                first[0].cancel()  # who gives up does not end it for the others
+                ended = await asyncio.gather(*first, return_exceptions=True)
+                assert [type(e) for e in ended] == [asyncio.CancelledError] + [NotHere] * 8
+                again = await asyncio.gather(*(http.route(here) for _ in range(9)))
+                assert again == [(url, None)] * 9
+        assert looked == 2
+
     async def test_a_place_that_no_longer_answers_is_looked_for_anew(self) -> None:
         async with serving(hello) as url:
             places = ["http://127.0.0.1:9", url]

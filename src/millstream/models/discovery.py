@@ -283,11 +283,12 @@ class Reach:
             return origin
         if not around.inside:
             return _at(origin, "localhost") if host == "0.0.0.0" else origin  # noqa: S104
+        names = Names(self._haste.connect)
         known = self._known.get(origin) or self._remembered().get(origin)
-        if known and await self._answers(known):
+        if known and await self._answers(known, names):
             return known
         addresses = [url for url, _ in ways(origin, around, inside=True)]
-        answers = await asyncio.gather(*map(self._answers, addresses))
+        answers = await asyncio.gather(*(self._answers(url, names) for url in addresses))
         found = next((url for url, ok in zip(addresses, answers, strict=True) if ok), None)
         if found is None:
             return origin
@@ -296,10 +297,10 @@ class Reach:
             self._home.remember("reach", {**self._remembered(), origin: found})
         return found
 
-    async def _answers(self, url: str) -> bool:
+    async def _answers(self, url: str, names: Names) -> bool:
         """Whether a web server is there. A connection alone says little: Docker's own proxies
         take one for a port that nobody listens on, and drop it."""
-        connection = await connect(url, self._haste.connect, Names(self._haste.connect))
+        connection = await connect(url, self._haste.connect, names)
         if isinstance(connection, Refused):
             return False
         try:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 Reach = Callable[[str], "str | Awaitable[str]"]
+Route = tuple[str, "str | None"]  # the origin that is really asked, and through which proxy
 Notice = Callable[[str, Mapping[str, Any]], None]
 
 _ERROR_BODY = 64 * 1024  # bytes of a refusal that are read: it is shown, never used
@@ -115,7 +116,8 @@ class Http:
         # Origins of servers that are processes of ours → why such a process is gone, if it is.
         self.causes: dict[str, Callable[[], Exception | None]] = {}
         self._proxies = Proxies(os.environ if environ is None else environ, proxy)
-        self._routes: dict[str, tuple[str, str | None]] = {}  # origin → (origin, proxy)
+        self._routes: dict[str, Route] = {}  # by origin
+        self._finding: dict[str, asyncio.Task[Route]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._timeout: aiohttp.ClientTimeout | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -239,7 +241,7 @@ class Http:
             self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect)
         return self._timeout
 
-    async def route(self, url: str) -> tuple[str, str | None]:
+    async def route(self, url: str) -> Route:
         """Where a URL is really asked, and through which proxy (None: directly).
 
         Raises NotHere when `offline` forbids the host and its address is in the URL; a name is
@@ -254,8 +256,13 @@ class Http:
             raise BadInput("models.bad-url", url=without_secrets(url))
         origin = f"{parts.scheme}://{parts.netloc}"
         known = self._routes.get(origin)
-        if known is None:
-            known = self._routes[origin] = await self._find_route(origin, parts.scheme, host)
+        if known is None:  # many calls may begin at once: one of them looks for the way
+            finding = self._finding.get(origin)
+            if finding is None:
+                look = self._find_route(origin, parts.scheme, host)
+                finding = self._finding[origin] = asyncio.create_task(look)
+                finding.add_done_callback(lambda _: self._finding.pop(origin, None))
+            known = self._routes[origin] = await asyncio.shield(finding)
         there, proxy = known
         return (url if there == origin else there + url[len(origin) :]), proxy
 
@@ -264,7 +271,7 @@ class Http:
         parts = urlsplit(url)
         self._routes.pop(f"{parts.scheme}://{parts.netloc}", None)
 
-    async def _find_route(self, origin: str, scheme: str, host: str) -> tuple[str, str | None]:
+    async def _find_route(self, origin: str, scheme: str, host: str) -> Route:
         near = is_private(host)
         if self.offline and near is False:
             raise NotHere("models.offline", host=host)
