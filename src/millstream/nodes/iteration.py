@@ -100,12 +100,14 @@ class Iteration(Node[IterationData]):
         if width <= 1:
             await work()
         else:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(width):
-                        group.create_task(work())
-            except BaseExceptionGroup as several:
-                raise several.exceptions[0] from None
+            workers = [asyncio.create_task(work()) for _ in range(width)]
+            try:  # a TaskGroup would end them in the order of a set
+                await asyncio.gather(*workers)
+            except BaseException:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+                raise
         if errors and terminate:
             raise errors[0]
         context.frame.run.exceptions += len(errors)
