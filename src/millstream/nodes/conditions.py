@@ -1,7 +1,7 @@
 """Conditions: a variable, an operator, an expected value. Used by every node that decides.
 
-A set of conditions is compiled once; an execution resolves the values of all conditions from the
-pool and then judges them in order, `and` and `or` stopping early. A variable
+A set of conditions is compiled once; an execution looks up what they compare (`selectors` and
+`templates`, by name) and then judges them in order, `and` and `or` stopping early. A variable
 that is missing is an error when its condition is judged, as in the format, and a comparison that
 makes no sense for a type is one too.
 """
@@ -9,13 +9,13 @@ makes no sense for a type is one too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
 from millstream.base import BadInput, Failed
 from millstream.engine import Build, Reading
-from millstream.values import MISSING, File, Pool, Selector, TextTemplate, brief
+from millstream.values import MISSING, File, Selector, TextTemplate, brief
 from millstream.values.types import type_of
 
 
@@ -49,7 +49,7 @@ Test = Callable[[Any, Any], bool]
 Values = dict[str, Any]
 
 
-class _Compiled(NamedTuple):
+class _Compiled(msgspec.Struct):
     """A condition. name: of the actual value among the values; given: of the expected one, if it
     is a text with references; else it is the constant. files: a list of files is asked by `sub`."""
 
@@ -106,39 +106,23 @@ class Conditions:
             for selector in template.selectors:
                 yield Reading(selector, self.path)
 
-    def resolve(self, pool: Pool, values: Values) -> None:
-        """Put what the conditions compare among the values; what is missing stays out."""
-        for name, selector in self.selectors:
-            value = selector.read(pool)
-            if value is not MISSING:
-                values[name] = value
-        for name, template in self.templates:
-            values[name] = template.render(pool)
-
     def judge(self, values: Values) -> bool:
         """Whether the conditions hold. Raises Failed for a missing variable or a comparison
         that makes no sense."""
         any_of = self.any
-        for name, test, expected, given, operator, files, sub in self.items:
-            actual = values.get(name, MISSING)
-            if actual is MISSING:
-                raise Failed("nodes.no-variable", name=name, error_type="VariableNotFound")
-            if given is not None:
-                expected = values[given]
+        for item in self.items:
+            actual = values.get(item.name, MISSING)
+            expected = item.constant if item.given is None else values[item.given]
             try:
-                kind = type(actual)
-                first = type(actual[0]) if kind is list and actual else kind
-                if files and kind is list and issubclass(first, File):
-                    holds = _judge_files(actual, sub)
+                if type(actual) is str:  # by far the most, and without rules of its own
+                    holds = item.test(actual, expected)
                 else:
-                    if first is bool:
-                        expected = _boolean(expected, operator)
-                    holds = test(actual, expected)
+                    holds = _judge(item, actual, expected)
             except (TypeError, ValueError):
                 raise Failed(
                     "nodes.cannot-compare",
-                    name=name,
-                    operator=operator,
+                    name=item.name,
+                    operator=item.operator,
                     type=type_of(actual),
                     expected=brief(expected),
                 ) from None
@@ -154,6 +138,18 @@ def _test(name: str, build: Build, *path: str | int) -> Test:
         place = build.place(*path, "comparison_operator")
         raise BadInput("nodes.no-operator", place=place, name=name, known=", ".join(TESTS))
     return test
+
+
+def _judge(item: _Compiled, actual: Any, expected: Any) -> bool:
+    """Whether a condition holds for a value that is no text."""
+    if actual is MISSING:
+        raise Failed("nodes.no-variable", name=item.name, error_type="VariableNotFound")
+    first = actual[0] if isinstance(actual, list) and actual else actual
+    if item.files and first is not actual and isinstance(first, File):
+        return _judge_files(actual, item.sub)
+    if isinstance(first, bool):
+        expected = _boolean(expected, item.operator)
+    return item.test(actual, expected)
 
 
 def _judge_files(files: list[File], sub: SubConditions | None) -> bool:

@@ -15,7 +15,7 @@ from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Node, Outcome, Reading
 from millstream.engine.node import DataClass
 from millstream.nodes.conditions import Condition, Conditions
-from millstream.values import Pool
+from millstream.values import MISSING, Pool
 
 ELSE = "false"
 
@@ -66,6 +66,8 @@ class IfElse(Node[IfElseData]):
                 )
                 for i, case in enumerate(data.cases)
             ]
+        self.selectors = [pair for _, case in self.cases for pair in case.selectors]
+        self.templates = [pair for _, case in self.cases for pair in case.templates]
 
     def outputs(self) -> dict[str, str]:
         return {"result": "boolean", "selected_case_id": "string"}
@@ -76,8 +78,12 @@ class IfElse(Node[IfElseData]):
 
     def inputs(self, pool: Pool) -> Inputs:
         values: Inputs = {}
-        for _, conditions in self.cases:
-            conditions.resolve(pool, values)
+        for name, selector in self.selectors:
+            value = selector.read(pool)
+            if value is not MISSING:  # an error where its condition is judged, if it ever is
+                values[name] = value
+        for name, template in self.templates:
+            values[name] = template.render(pool)
         return values
 
     def run(self, inputs: Inputs, context: Context) -> Outcome:
