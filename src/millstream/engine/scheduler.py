@@ -354,7 +354,6 @@ class Frame:
         self,
         context: Context,
         outcome: Outcome,
-        *,
         status: NodeStatus = "succeeded",
         error: MillstreamError | None = None,
         reused: bool = False,
@@ -388,7 +387,7 @@ class Frame:
             outputs = {**step.defaults, **outputs}
         handle = FAIL_BRANCH if step.strategy == FAIL_BRANCH else SOURCE
         self.run.exceptions += 1
-        self._finish(context, Outcome(outputs, handle), status="exception", error=error)
+        self._finish(context, Outcome(outputs, handle), "exception", error)
 
     def _report(
         self,
@@ -429,10 +428,10 @@ class Frame:
         steps, waiting, live = self.graph.steps, self.waiting, self.live
         dead: list[int] | None = None
         for way, target in steps[index].ways:
-            waiting[target] -= 1
+            left = waiting[target] = waiting[target] - 1
             if way == handle:
                 live[target] = True
-            if not waiting[target]:
+            if not left:
                 if live[target]:
                     self.ready.append(target)
                 elif dead is None:
@@ -502,8 +501,9 @@ async def execute(
     exception; cancelling this coroutine stops the run, emits its last event with status
     "stopped" and goes on as CancelledError.
     """
-    for problem in plan.errors:
-        raise problem.as_error(BadInput)
+    for problem in plan.problems:
+        if problem.severity == "error":
+            raise problem.as_error(BadInput)
     run = Run(ports, emit, limits)
     run_id = run_id or ports.clock.new_id()
     mode, name = plan.app.mode, plan.app.name

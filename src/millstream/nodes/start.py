@@ -90,8 +90,10 @@ class Start(Node[StartData]):
         return {v.variable: accept(v, given.get(v.variable)) for v in self.variables}
 
     def inputs(self, pool: Pool) -> Inputs:
-        system = {f"sys.{name}": value for name, value in pool.vars["sys"].items()}
-        return {**pool.vars[INPUTS], **system}
+        values = pool.vars[INPUTS].copy()
+        for name, value in pool.vars["sys"].items():
+            values["sys." + name] = value
+        return values
 
     def run(self, inputs: Inputs, context: Context) -> Outcome:
         return Outcome(inputs)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import sys
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -56,6 +57,8 @@ class App:
         self.home = home
         self.plan: Plan = compile(app, REGISTRY)
         self.problems = [*app.problems, *dsl.check_structure(app), *self.plan.problems]
+        self._asked = {variable.variable: variable for variable in self.variables}
+        self._form = prefilled(self.variables)
         self._ports = ports
         self._machine: Machine | None = None
         self._runner: asyncio.Runner | None = None
@@ -145,7 +148,7 @@ class App:
             ports.files.allow(accepted)
         variables = self._variables(query, ports.clock)
         events = _Buffer()
-        task = asyncio.create_task(
+        task = _begun(
             execute(
                 self.plan,
                 accepted,
@@ -160,7 +163,8 @@ class App:
         task.add_done_callback(events.wake)
         self._runs.append(task)
         try:
-            await asyncio.sleep(0)  # what needs no waiting is there after one turn of the loop
+            if not task.done():
+                await asyncio.sleep(0)  # what needs no waiting is there after one turn of the loop
             while True:
                 while taken := events.taken():
                     for event in taken:
@@ -216,10 +220,13 @@ class App:
         accept = getattr(self.plan.start, "accept", None)
         if accept is None:
             return dict(given)
-        for name in given:
-            self.variable(name)
-        inputs = {**prefilled(self.variables), **{k: v for k, v in given.items() if v is not None}}
-        names = [v.variable for v in self.variables if v.required and v.variable not in inputs]
+        inputs = self._form.copy()
+        for name, value in given.items():
+            if name not in self._asked:
+                self.variable(name)
+            if value is not None:
+                inputs[name] = value
+        names = [n for n, v in self._asked.items() if v.required and n not in inputs]
         if len(names) > 1:
             raise BadInput(
                 "runtime.inputs-missing", names=", ".join(map(repr, names)), name=names[0]
@@ -230,7 +237,7 @@ class App:
     def variable(self, name: str, place: Place | None = None) -> InputVariable:
         """What the app asks for under a name. Raises BadInput with what was meant, perhaps; place:
         where the name stands."""
-        known = {variable.variable: variable for variable in self.variables}
+        known = self._asked
         if name in known:
             return known[name]
         if not known:
@@ -244,6 +251,8 @@ class App:
 
     def _masked(self, emit: Emit) -> Emit:
         """What takes the events of a run: `emit`, or what hides the app's secrets from it."""
+        if not self.dsl.environment:
+            return emit
         secrets = [v.value for v in self.dsl.environment if v.value_type == "secret" and v.value]
         if not secrets:
             return emit
@@ -311,6 +320,13 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} from {self.dsl.file}>"
+
+
+def _begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task of work that has already gone as far as it can without waiting, where Python can."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+    return asyncio.create_task(work)
 
 
 def _close_at_exit(app: weakref.ref[App]) -> None:

@@ -6,8 +6,7 @@ import asyncio
 import os
 import time
 
-_FIXED = 0xF000 << 64 | 0xC000 << 48  # the bits that say which kind of UUID it is
-_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))  # two bits say which kind it is
 
 
 class SystemClock:
@@ -19,7 +18,9 @@ class SystemClock:
 
     @staticmethod
     def new_id() -> str:
-        """A random UUID (RFC 9562, version 4), in a sixth of the time of `uuid.uuid4`."""
-        number = int.from_bytes(os.urandom(16), "big") & ~_FIXED | _VERSION_4
-        digits = f"{number:032x}"
-        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        """A random UUID (RFC 9562, version 4), in a fraction of the time of `uuid.uuid4`."""
+        digits = os.urandom(16).hex()
+        variant = _VARIANT[digits[16]]
+        return (
+            f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        )
