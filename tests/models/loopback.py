@@ -8,7 +8,10 @@ left hanging, and a client that goes away is noticed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import gc
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -135,3 +138,24 @@ def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return web.Response(
         body=data, status=status, headers=headers, content_type="application/json", charset="utf-8"
     )
+
+
+@contextmanager
+def nothing_left_over() -> Iterator[None]:
+    """Every asynchronous generator that is used in the block is closed by who used it. One that
+    the loop has to close costs a task and a waking of the loop, and closes at any later time."""
+    left: list[str] = []
+    before = sys.get_asyncgen_hooks()
+
+    def finalizer(generator: Any) -> None:
+        left.append(generator.__qualname__)
+        assert before.finalizer is not None
+        before.finalizer(generator)
+
+    sys.set_asyncgen_hooks(firstiter=before.firstiter, finalizer=finalizer)
+    try:
+        yield
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*before)
+    assert not left

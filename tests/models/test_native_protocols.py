@@ -16,7 +16,7 @@ from millstream.models import presets
 from millstream.models.http import Http, Patience
 from millstream.models.router import Router
 from models import anthropic_server, gemini_server
-from models.loopback import Loopback
+from models.loopback import Loopback, nothing_left_over
 from models.ollama_server import OllamaServer
 
 SMARTRANS = Path(__file__).resolve().parents[3] / "shared" / "apps" / "smartrans.yml"
@@ -70,6 +70,16 @@ async def test_the_prompt_of_smartrans_gets_its_answer(served: tuple[Router, Any
         ),
     )
     assert (text, end.finish_reason, end.usage.calls) == ("润色后的译文", "stop", 1)
+
+
+async def test_streams_are_closed_by_who_reads_them(served: tuple[Router, Any, str]) -> None:
+    router, server, field = served
+    setattr(server, field, ["one ", "two"])
+    with nothing_left_over():
+        await said(router, request())
+        stream = router.generate(request())
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
 
 
 async def test_an_answer_under_a_schema(served: tuple[Router, Any, str]) -> None:

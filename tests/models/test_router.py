@@ -19,6 +19,7 @@ from millstream.models.router import Router, Rules
 from millstream.models.stitch import without_overlap
 from millstream.models.target import Quirks, Target
 from millstream.values import File
+from models.loopback import nothing_left_over
 from models.openai_server import OpenAIServer
 
 REF = ModelRef("azure_openai", "gpt-4o")
@@ -62,6 +63,17 @@ async def call(router: Router, request: ModelRequest) -> tuple[str, str, ModelEn
     chunks = [item for item in items if isinstance(item, ModelChunk)]
     text = "".join(c.text for c in chunks) if end.replaces is None else end.replaces
     return text, "".join(c.reasoning for c in chunks), end
+
+
+async def test_streams_are_closed_by_who_reads_them(http: Http, server: OpenAIServer) -> None:
+    schema = {"type": "object"}
+    with nothing_left_over():
+        await call(router(http, server), request())
+        server.answer_text = ['{"a": ', "1}"]
+        await call(router(http, server), request(schema=schema))
+        server.finish_reason = "length"
+        _, _, end = await call(router(http, server, Rules(continue_on_length=2)), request())
+        assert end.usage.calls == 2
 
 
 class TestBinding:

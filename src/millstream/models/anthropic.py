@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -88,13 +87,9 @@ class _Learned:
         self.refused: list[_Concession] = []
 
 
-_learned: WeakKeyDictionary[Http, dict[tuple[str, str], _Learned]] = WeakKeyDictionary()
-
-
 async def _open(http: Http, target: Target, request: ModelRequest) -> Exchange:
     """The begun answer to a request, with what the model refuses left out."""
-    models = _learned.setdefault(http, {})
-    learned = models.setdefault((target.base_url, target.server_model), _Learned())
+    learned: _Learned = http.learned.setdefault(target.identity, _Learned())
     most = prompt.max_tokens(request)
     if most is None:
         most = learned.most_tokens = learned.most_tokens or await _ask_most_tokens(http, target)

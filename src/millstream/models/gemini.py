@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -77,13 +76,9 @@ async def generate(
 # -------------------------------------------------------------------------------------- requests
 
 
-_refused_before: WeakKeyDictionary[Http, dict[tuple[str, str], list[str]]] = WeakKeyDictionary()
-
-
 async def _open(http: Http, target: Target, request: ModelRequest) -> Exchange:
     """The begun answer to a request, with what the model refuses left out."""
-    models = _refused_before.setdefault(http, {})
-    learned = models.setdefault((target.base_url, target.server_model), [])
+    learned: list[str] = http.learned.setdefault(target.identity, [])
     body = _body(target, request)
     for what in learned:
         _go_without(body, what)

@@ -115,6 +115,8 @@ class Http:
         self.notice = notice
         # Origins of servers that are processes of ours → why such a process is gone, if it is.
         self.causes: dict[str, Callable[[], Exception | None]] = {}
+        # What adapters learn of models (`Target.identity`), and need not ask or be refused again.
+        self.learned: dict[tuple[str, str, str], Any] = {}
         self._proxies = Proxies(os.environ if environ is None else environ, proxy)
         self._routes: dict[str, Route] = {}  # by origin
         self._finding: dict[str, asyncio.Task[Route]] = {}

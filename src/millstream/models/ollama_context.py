@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from millstream.base import Failed, MillstreamError
 from millstream.engine.ports import ModelRequest
@@ -43,20 +42,16 @@ class Known:
         self.window = 0
 
 
-_memory: WeakKeyDictionary[Http, dict[tuple[str, str], Known]] = WeakKeyDictionary()
-
-
 async def known_of(http: Http, target: Target) -> Known:
     """What is known of a model; the server is asked the first time. Raises NotHere for a model
     or a server that isn't there."""
-    memory = _memory.setdefault(http, {})
-    key = (target.base_url, target.server_model)
-    if (known := memory.get(key)) is None:
+    known: Known | None = http.learned.get(target.identity)
+    if known is None:
         try:
             details = await show(http, target.base_url, target.server_model, key=target.key)
         except Failed:
             return Known(OllamaDetails())  # it may answer all the same
-        known = memory.setdefault(key, Known(details))
+        known = http.learned.setdefault(target.identity, Known(details))
     return known
 
 

@@ -17,7 +17,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -69,9 +68,6 @@ class _Event(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Event).decode
 
-# What servers refused before: base URL and model → names of fields of the body, in order.
-_refused_before: WeakKeyDictionary[Http, dict[tuple[str, str], list[str]]] = WeakKeyDictionary()
-
 
 async def generate(
     http: Http, target: Target, request: ModelRequest
@@ -90,8 +86,9 @@ async def generate(
         finish: Any = None
         usage: Any = None
         done = said = called = False
-        async for payloads in _payloads(answer, events):
-            for payload in payloads:
+        while not events.closed:
+            piece = await anext(answer, None)
+            for payload in events.close() if piece is None else events.feed(piece):
                 if payload.rstrip() == DONE:
                     done = True
                     break
@@ -136,8 +133,7 @@ async def _open(http: Http, target: Target, request: ModelRequest) -> Exchange:
     if not request.messages:
         raise BadInput("models.no-prompt", model=str(target))
     url, headers, body = address(target, request), credentials(target), build(target, request)
-    models = _refused_before.setdefault(http, {})
-    learned = models.setdefault((target.base_url, target.server_model), [])
+    learned: list[str] = http.learned.setdefault(target.identity, [])
     for i, name in enumerate(learned):
         _concede(body, name, learned[:i])
     while True:
@@ -286,12 +282,6 @@ def _strict(schema: Any) -> bool:
 
 
 # ------------------------------------------------------------------------------------- answers
-
-
-async def _payloads(answer: Exchange, events: Events) -> AsyncIterator[list[bytes]]:
-    async for piece in answer:
-        yield events.feed(piece)
-    yield events.close()
 
 
 def _read_whole(

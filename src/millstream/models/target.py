@@ -69,6 +69,11 @@ class Target(msgspec.Struct, frozen=True):
     def server_model(self) -> str:
         return self.model or self.name
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Protocol, base URL and name on the server: what tells it from every other model."""
+        return self.protocol, self.base_url, self.server_model
+
     def __str__(self) -> str:
         return f"{self.provider}/{self.name}"
 

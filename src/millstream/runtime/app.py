@@ -160,10 +160,10 @@ class App:
                 substitutes=substitutes,
             )
         )
-        task.add_done_callback(events.wake)
         self._runs.append(task)
         try:
             if not task.done():
+                task.add_done_callback(events.wake)
                 await asyncio.sleep(0)  # what needs no waiting is there after one turn of the loop
             while True:
                 while taken := events.taken():
