@@ -254,8 +254,9 @@ async def test_what_ends_beside_a_failure_is_told_as_what_it_gave() -> None:
         ("n2", "work", {"turns": 2}),
         ("n3", "work", {"turns": 10**9}),
         ("n4", "work", {}),
+        ("n5", "work", {"turns": 2, "fails": True}),
     ]
-    ways = [("n0", "source", "n1"), ("n0", "source", "n2"), ("n0", "source", "n3")]
+    ways = [("n0", "source", f"n{i}") for i in (1, 2, 3, 5)]
     plan = compile(make_app(nodes, [*ways, ("n2", "source", "n4")]), REGISTRY)
     events: list[Event] = []
     last = await execute(plan, {}, Ports(clock=SystemClock()), events.append)
@@ -265,8 +266,15 @@ async def test_what_ends_beside_a_failure_is_told_as_what_it_gave() -> None:
         "n1": ("failed", {}),
         "n2": ("succeeded", {"value": "n2()"}),
         "n3": ("stopped", {}),
+        "n5": ("failed", {}),
+    }
+    errors = {e.node: e.error for e in events if isinstance(e, NodeFinished) and e.error}
+    assert {node: error["place"]["node"] for node, error in errors.items()} == {
+        "n1": "n1",
+        "n5": "n5",
     }
     assert last.status == "failed"
+    assert last.error == errors["n1"]
     assert last.usage.total_tokens == 7
 
 

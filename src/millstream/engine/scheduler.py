@@ -459,28 +459,37 @@ class Frame:
     async def _stop(self) -> None:
         """End what is still running. What it had streamed is kept in its last event, and all of
         what has ended without having been looked at yet."""
+        ended = self._ended()
         stopped = list(self.running.values())
         self.running.clear()
         for context in stopped:
             assert context.task is not None
             context.task.cancel()
         await asyncio.gather(*(c.task for c in stopped if c.task), return_exceptions=True)
-        ended: dict[int, Outcome] = {}
-        while self.done is not None and not self.done.empty():
-            context, result = self.done.get_nowait()
-            if isinstance(result, Outcome):
-                ended[context.index] = result
+        # What fails from now on fails because it was ended.
+        ended |= {i: gave for i, gave in self._ended().items() if isinstance(gave, Outcome)}
         for context in stopped:
             if isinstance(context.work, Coroutine):
                 context.work.close()  # of a task that was cancelled before its first turn
         for context in stopped:
-            outcome = ended.get(context.index)
-            if outcome is None:
+            result = ended.get(context.index)
+            if isinstance(result, Outcome):
+                if result.usage is not None:
+                    self._count(context, result.usage)
+                self._report(context, "succeeded", result)
+            elif isinstance(result, Exception):
+                error = as_error(result).at(_place(context.step))
+                self._report(context, "failed", context.partial(), error)
+            else:
                 self._report(context, "stopped", context.partial())
-                continue
-            if outcome.usage is not None:
-                self._count(context, outcome.usage)
-            self._report(context, "succeeded", outcome)
+
+    def _ended(self) -> dict[int, Outcome | BaseException]:
+        """What has ended and was not looked at, by the number of its step."""
+        found: dict[int, Outcome | BaseException] = {}
+        while self.done is not None and not self.done.empty():
+            context, result = self.done.get_nowait()
+            found[context.index] = result
+        return found
 
 
 async def execute(
