@@ -256,6 +256,26 @@ def test_code_that_raises_names_its_line(millstream: Run, tmp_path: Path) -> Non
     assert "code:3" in done.stderr
 
 
+def test_a_message_as_long_as_a_book_is_shown_in_part(millstream: Run, tmp_path: Path) -> None:
+    code = node(
+        "code", "code", code_language="python3", variables=[], outputs={"x": {"type": "string"}},
+        code="def main():\n    raise ValueError('begin ' + 'x' * 1_000_000 + ' end')\n",
+    )  # fmt: skip
+    (tmp_path / "code.yml").write_text(
+        app([start(), code, end(x="code.x")], edges("start>code", "code>end"))
+    )
+    done = millstream("run", "code.yml")
+    if done.returncode == 3:
+        pytest.skip("code does not run on this machine: " + done.stderr.splitlines()[0])
+    assert done.returncode == 1
+    assert len(done.stderr) < 10_000
+    assert "begin xxx" in done.stderr
+    assert " more characters …" in done.stderr
+    assert "xxx end" in done.stderr
+    whole = json.loads(millstream("run", "code.yml", "--json").stdout)["error"]["message"]
+    assert len(whole) > 1_000_000
+
+
 CODE = {"code_language": "python3", "variables": [], "outputs": {"x": {"type": "string"}}}
 
 # The nodes between start and end, and what a run of them says in the end.

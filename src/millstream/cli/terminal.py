@@ -22,6 +22,7 @@ from typing import Self, TextIO
 from millstream.base import MillstreamError, Place, say
 from millstream.home.names import provider_name
 
+_LONGEST = 4000  # characters of a message that are shown
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36}
 
 # Control characters but tab and line feed; in labels also those that turn the direction of text.
@@ -165,7 +166,7 @@ class Terminal:
     ) -> None:
         word = say("cli.warning") if warning else say("cli.error")
         color = "yellow" if warning else "red"
-        self.err(f"{self.paint(word, color, 'bold')} {clean(message)}")
+        self.err(f"{self.paint(word, color, 'bold')} {clean(_readable(message))}")
         if place and (where := str(place)):
             self.err(self.paint(f"  {say('cli.at', place=label(where))}", "dim"))
         if next_step:
@@ -259,6 +260,16 @@ def percent(done: int, total: int) -> str:
 def clean(text: str) -> str:
     """Text of unknown origin as a terminal may show it, line by line."""
     return _CONTROL.sub("\ufffd", text.replace("\r", ""))
+
+
+def _readable(message: str) -> str:
+    """A message as long as a person may read: somebody's code may raise a whole document. Results
+    in JSON have all of it."""
+    if len(message) <= _LONGEST:
+        return message
+    begin, end = message[: _LONGEST * 3 // 4], message[-_LONGEST // 4 :]
+    more = say("cli.left-out", count=f"{len(message) - _LONGEST:,}")
+    return f"{begin}\n{more}\n{end}"
 
 
 def label(text: str) -> str:

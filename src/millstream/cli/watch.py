@@ -36,6 +36,7 @@ from millstream.engine.ports import Usage
 from millstream.nodes.answer import Answer
 from millstream.nodes.end import End
 from millstream.runtime import App
+from millstream.values import brief
 
 _SIGNS = {
     "succeeded": ("✓", "green"),
@@ -104,7 +105,7 @@ class Watch:
                 self._text(event.name, event.node, event.text)
             case NodeRetry():
                 self._void(event.name, "")
-                problem = label(str(event.error.get("message", "")))
+                problem = _problem(event.error)
                 title = self._title(event.name)
                 self.line(
                     self._sign("↻", "yellow") + say("cli.retry", title=title, problem=problem)
@@ -197,7 +198,7 @@ class Watch:
         facts += cost(event.usage)
         self.line(self._sign(sign, color) + _pad(title) + self._dim(" · ".join(facts)))
         if event.error and event.status == "exception":
-            self.line(self._dim(f"  {label(str(event.error.get('message', '')))}"))
+            self.line(self._dim(f"  {_problem(event.error)}"))
 
     def _end(self, event: RunFinished) -> None:
         self._silence()
@@ -379,6 +380,11 @@ def error_of(terminal: Terminal, error: dict[str, Any]) -> None:
     """The error of a run, from its last event."""
     place = msgspec.convert(error.get("place") or {}, Place)
     terminal.trouble(str(error.get("message", "")), place, str(error.get("next", "")))
+
+
+def _problem(error: dict[str, Any]) -> str:
+    """What went wrong, in one line beside a node."""
+    return label(brief(str(error.get("message", "")), 500))
 
 
 def duration(seconds: float) -> str:

@@ -74,6 +74,7 @@ MESSAGES = {
     # -------------------------------------------------------------------------------------- words
     "error": Text("Error:", "错误："),
     "warning": Text("Warning:", "警告："),
+    "left-out": Text("… {count} more characters …", "…… 此处略去 {count} 个字符 ……"),
     "at": Text("at {place}", "位置：{place}"),
     "yes": Text("yes", "是"),
     "no": Text("no", "否"),
