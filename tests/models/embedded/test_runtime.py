@@ -508,6 +508,31 @@ async def test_threads_are_timed_when_nobody_says(
         await models.close()
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not list threads")
+def test_the_timing_leaves_no_threads_behind() -> None:
+    """OpenMP counts helpers that nobody uses any more, and slows down those that are used."""
+    script = """
+        import os, time, xllamacpp
+        from millstream.models.embedded import child
+
+        def threads():
+            return len(os.listdir("/proc/self/task"))
+
+        before = threads()
+        child._timed(xllamacpp.xllamacpp.__file__, {"candidates": [1, 2], "shape": [768, 256, 0]})
+        for _ in range(500):
+            if threads() > before:
+                time.sleep(0.01)
+        print(before, threads())
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    timed, counted = done.stdout.splitlines()
+    assert set(json.loads(timed)["milliseconds"]) == {"1", "2"}
+    assert len(set(counted.split())) == 1
+
+
 async def test_a_model_that_became_slow_changes_its_threads(
     home: Home, http: Http, packaged_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,10 +158,21 @@ def _timed(library: str, task: dict[str, Any]) -> int:
     """The best number of threads; 1 where nothing can be timed."""
     if len(task["candidates"]) < 2:
         return 1
-    try:
-        milliseconds = probe(library, task["candidates"], tuple(task["shape"]))
-    except (AttributeError, OSError) as error:  # another llama.cpp than the one pinned
-        print(f"the threads were not timed: {error}", file=sys.stderr)
+    milliseconds: dict[int, float] = {}
+
+    def try_them() -> None:
+        try:
+            milliseconds.update(probe(library, task["candidates"], tuple(task["shape"])))
+        except (AttributeError, OSError) as error:  # another llama.cpp than the one pinned
+            print(f"the threads were not timed: {error}", file=sys.stderr)
+
+    # OpenMP keeps helpers for every thread that has computed with some, until that thread ends.
+    # With more of them than cores it lets all of them sleep at once where they would wait for one
+    # another: the model would be a third slower.
+    trial = threading.Thread(target=try_them)
+    trial.start()
+    trial.join()
+    if not milliseconds:
         return 1
     _tell(step="threads", threads=best(milliseconds), milliseconds=milliseconds)
     return best(milliseconds)
