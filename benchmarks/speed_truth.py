@@ -1,15 +1,16 @@
 """Speeds that `millstream` predicts after its ten-second calibration, beside measured ones.
 
     python benchmarks/speed_truth.py [--write] [--rounds 3] [--depth 128,1024,4096] [--only TEXT]
+                                     [--threads 1]
 
 In each round the machine is calibrated as the product does it, and then every model reads a prompt
 and writes some tokens at each depth; the next round does it all again, so that whoever else uses
-the machine disturbs both alike. One thread, and the processor's time instead of the clock's: that
-is what the calibration counts as well, and a neighbour does not lengthen it by waiting (he does by
-sharing caches and memory). Each round's measurement is held against the prediction from that
-round's calibration. Printed: both as medians of the rounds, the spread of the measured (the
-farthest round from the median), and how far off the prediction is. A noisy run says so; what is
-off then is off for a reason that no formula has.
+the machine disturbs both alike. With one thread the processor's time counts instead of the clock's:
+that is what the calibration counts as well, and a neighbour does not lengthen it by waiting (he
+does by sharing caches and memory). With more it is the clock. Each round's measurement is held
+against the prediction from that round's calibration. Printed: both as medians of the rounds, the
+spread of the measured (the farthest round from the median), and how far off the prediction is. A
+noisy run says so; what is off then is off for a reason that no formula has.
 
 Models: SmolLM2-135M in several types, and larger ones with random weights, so that more than the
 work between the matrices counts. Prints Markdown; --write puts it into docs/lab-truth.md.
@@ -59,7 +60,8 @@ _KEYS: dict[str, dict[str, Any]] = {
     "experts": {"embedding_length": 768, "block_count": 12, "feed_forward_length": 1536,
                 "expert_count": 8, "expert_used_count": 2},
 }  # fmt: skip
-BEGIN, END = "<!-- speed -->", "<!-- end of speed -->"
+BETWEEN = "<!-- speed -->", "<!-- end of speed -->"
+TOGETHER = "<!-- speed of threads -->", "<!-- end of speed of threads -->"
 
 
 class Point(NamedTuple):
@@ -70,9 +72,9 @@ class Point(NamedTuple):
     share: float
 
 
-async def measure(path: Path, depths: Sequence[int]) -> dict[int, Point]:
-    """Let a process of its own read and write; speeds by its processor time."""
-    ask = {"model": str(path), "depths": list(depths)}
+async def measure(path: Path, depths: Sequence[int], threads: int) -> dict[int, Point]:
+    """Let a process of its own read and write."""
+    ask = {"model": str(path), "depths": list(depths), "threads": threads}
     process = await jobs.start(
         sys.executable,
         str(Path(__file__)),
@@ -89,7 +91,7 @@ async def measure(path: Path, depths: Sequence[int]) -> dict[int, Point]:
 
 
 def child() -> None:
-    """Read prompts and write tokens with llama.cpp on one thread; print what they took."""
+    """Read prompts and write tokens with llama.cpp; print what they took."""
     import ctypes
 
     from millstream.lab.library import Batch, Library
@@ -103,7 +105,8 @@ def child() -> None:
     params = library.llama_context_default_params()
     params.n_ctx = max(ask["depths"]) + TOKENS + BATCH
     params.n_batch = params.n_ubatch = BATCH
-    params.n_threads = params.n_threads_batch = 1
+    params.n_threads = params.n_threads_batch = ask["threads"]
+    now = time.process_time if ask["threads"] == 1 else time.perf_counter
     context = library.llama_init_from_model(model, params)
     memory = library.llama_get_memory(context)
     one = (ctypes.c_int32 * 1)(0)
@@ -125,18 +128,18 @@ def child() -> None:
     library.llama_memory_seq_rm(memory, -1, -1, -1)
     found, at, read = {}, 0, 0.0
     for depth in ask["depths"]:
-        began, clock = time.process_time(), time.perf_counter()
+        began, spent, clock = now(), time.process_time(), time.perf_counter()
         while at < depth:
             count = min(BATCH, depth - at)
             decode(at, count)
             at += count
-        read += time.process_time() - began
+        read += now() - began
         times = []
         for n in range(TOKENS):
-            before = time.process_time()
+            before = now()
             decode(at + n, 1)
-            times.append(time.process_time() - before)
-        share = (time.process_time() - began) / (time.perf_counter() - clock)
+            times.append(now() - before)
+        share = (time.process_time() - spent) / (time.perf_counter() - clock) / ask["threads"]
         found[depth] = (depth / read, 1 / statistics.median(times), share)
         library.llama_memory_seq_rm(memory, -1, at, -1)
     print(json.dumps(found), flush=True)
@@ -170,11 +173,13 @@ async def models(only: str, folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def expected(path: Path, speed: Speed, depth: int) -> Pace:
+def expected(path: Path, speed: Speed, depth: int, threads: int) -> Pace:
     header = gguf.read(path)
     sizes = shape(header)
     todo = work(header.tensors, sizes)
-    return predict(todo, speed.on(1), Use(context=8192, batch=BATCH), depth=depth, prompt=depth)
+    return predict(
+        todo, speed.on(threads), Use(context=8192, batch=BATCH), depth=depth, prompt=depth
+    )
 
 
 # ---------------------------------------------------------------------------------------- the rounds
@@ -192,6 +197,11 @@ class Row(NamedTuple):
         """Of the median: the prediction over the measurement of the same round, less one."""
         pairs = zip(self.predicted, self.measured, strict=True)
         return statistics.median(getattr(p, what) / getattr(m, what) for p, m in pairs) - 1
+
+    @property
+    def far(self) -> int:
+        """How many of the two are out of bounds."""
+        return sum(abs(self.off(what)) > NEAR for what in ("prefill", "decode"))
 
     def spread(self, what: str) -> float:
         """Of the round that is farthest from the median."""
@@ -211,21 +221,26 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--depth", default=",".join(map(str, DEPTHS)))
     parser.add_argument("--only", default="")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child()
     depths = sorted({int(depth) for depth in args.depth.split(",")})
     with tempfile.TemporaryDirectory() as folder:
-        rows, speeds = await rounds(await models(args.only, Path(folder)), depths, args.rounds)
-    text = "\n".join(report(rows, speeds))
+        files = await models(args.only, Path(folder))
+        rows, speeds = await rounds(files, depths, args.rounds, args.threads)
+    text = "\n".join(report(rows, speeds, args.threads))
     print(text)
     if args.write:
-        put(BEGIN, text, END)
+        begin, end = BETWEEN if args.threads == 1 else TOGETHER
+        put(begin, text, end)
+    noisy = any(speed.noisy for speed in speeds)
+    sys.exit(not noisy and any(row.far for row in rows))
 
 
 async def rounds(
-    files: Sequence[tuple[str, Path]], depths: Sequence[int], count: int
+    files: Sequence[tuple[str, Path]], depths: Sequence[int], count: int, threads: int
 ) -> tuple[list[Row], list[Speed]]:
     types = {t.type_name for _, p in files for t in gguf.read(p).tensors if len(t.shape) > 1}
     known = sorted(types - {"F32"})
@@ -233,11 +248,11 @@ async def rounds(
     predicted: dict[tuple[str, int], list[Pace]] = defaultdict(list)
     speeds = []
     for number in range(count):
-        speeds.append(await calibrate(known))
+        speeds.append(await calibrate(known, counts=(1, threads) if threads > 1 else None))
         print(f"round {number + 1}: {said(speeds[-1])}", file=sys.stderr, flush=True)
         for name, path in files:
-            for depth, point in (await measure(path, depths)).items():
-                pace = expected(path, speeds[-1], depth)
+            for depth, point in (await measure(path, depths, threads)).items():
+                pace = expected(path, speeds[-1], depth, threads)
                 measured[name, depth].append(point)
                 predicted[name, depth].append(pace)
                 print(
@@ -250,19 +265,23 @@ async def rounds(
     return rows, speeds
 
 
+def number_of(threads: int) -> str:
+    return "one thread" if threads == 1 else f"{threads} threads"
+
+
 def said(speed: Speed) -> str:
     words = f"share of a core {speed.share:.0%}, spread {speed.spread:.0%}"
     return f"{words}: NOISY" if speed.noisy else words
 
 
-def report(rows: Sequence[Row], speeds: Sequence[Speed]) -> list[str]:
+def report(rows: Sequence[Row], speeds: Sequence[Speed], threads: int) -> list[str]:
     worst = {w: max(rows, key=lambda row: abs(row.off(w))) for w in ("prefill", "decode")}
     points = [point for row in rows for point in row.measured]
     share = statistics.median(point.share for point in points)
     noisy = [speed for speed in speeds if speed.noisy]
-    outside = sum(abs(row.off(what)) > NEAR for row in rows for what in worst)
+    outside = sum(row.far for row in rows)
     lines = [
-        f"{speeds[0].processor}, one thread, {len(speeds)} rounds. While calibrating this process "
+        f"{speeds[0].processor}, {number_of(threads)}, {len(speeds)} rounds. While calibrating this process "
         f"got {statistics.median(s.share for s in speeds):.0%} of a core (spread of its figures "
         f"{statistics.median(s.spread for s in speeds):.0%}), while measuring {share:.0%}. "
         + (f"**Noisy: {len(noisy)} of {len(speeds)} rounds.**" if noisy else "No noisy round."),

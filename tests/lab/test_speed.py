@@ -117,7 +117,7 @@ def test_the_weights_of_a_token() -> None:
     assert todo.layers["F16"].weights == layers
     assert todo.layers["F16"].rows == 4 * (2 * 256 + 2 * 64 + 2 * 768 + 256)
     assert todo.head["F16"].weights == 256 * zoo.VOCABULARY
-    assert todo.attends == (Attention(0, 4 * 2 * 8 * (32 + 32), 4 * 2 * (64 + 64)),)
+    assert todo.attends == (Attention(0, 4 * 2 * 8 * (32 + 32), 4 * 2 * (64 + 64), heads=8),)
     assert todo.operations(100) == 2 * (layers + 256 * zoo.VOCABULARY) + 100 * 4 * 2 * 8 * 64
 
 
@@ -150,6 +150,38 @@ def test_windows_do_not_read_further_back() -> None:
     one = todo.attention(1000) - todo.attention(999)
     before = todo.attention(500) - todo.attention(499)
     assert before == 6 * one == 6 * 2 * 8 * 64
+
+
+@pytest.mark.parametrize(
+    ("depth", "threads", "times"),
+    [
+        (128, 1, 1),
+        (128, 2, 2 * 6 / 9),  # nine heads in pieces of two, three pieces for one of the threads
+        (128, 4, 4 * 3 / 9),
+        (260, 2, 2 * 256 / 260),  # of 512 cells each has half, and 260 are in use
+        (1000, 2, 2 * 512 / 1000),
+        (1000, 8, 8 * 128 / 1000),
+        (4096, 2, 2 * 2176 / 4096),
+        (0.5, 2, 1),
+    ],
+)
+def test_threads_wait_for_the_one_with_the_most_to_attend_to(
+    depth: float, threads: int, times: float
+) -> None:
+    each = Attention(window=0, operations=1000, bytes=600, heads=9)
+    assert each.uneven(depth, threads) == pytest.approx(times)
+    windowed = Attention(window=200, operations=1000, bytes=600, heads=9)
+    assert windowed.uneven(depth, threads) == pytest.approx(each.uneven(min(depth, 200), threads))
+
+
+@given(st.floats(0, 1e6), st.integers(1, 64), st.integers(1, 128), st.sampled_from([0, 128, 1024]))
+def test_no_thread_does_more_than_all_of_it(
+    depth: float, threads: int, heads: int, window: int
+) -> None:
+    each = Attention(window, 1000, 600, heads)
+    assert 1 - 1e-9 <= each.uneven(depth, threads) <= threads
+    work = msgspec.structs.replace(SMALL, attends=(each,))
+    assert work.attending(depth, threads) >= work.attention(depth) * (1 - 1e-9)
 
 
 def test_matrices_of_nothing() -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Backend = Literal["cuda", "rocm", "metal", "vulkan", "other"]
 
 _CHILD = Path(__file__).with_name("calibrate.py")
-_KEPT = "lab-speed-2"  # in the cache; another number when something else is measured
+_KEPT = "lab-speed-3"  # in the cache; another number when something else is measured
 _PATIENCE = 15.0  # seconds that a maker's tool has to answer
 _LEAVING = 5.0  # seconds that the child has to end when it has said everything
 _QUIET = 0.85  # of a core: with less, others were at work
@@ -265,9 +265,10 @@ async def _output(command: Sequence[str]) -> str:
 class Rate(msgspec.Struct, frozen=True):
     """How fast one kind of work went.
 
-    what, type, width, threads: as in `calibrate`. rate: its unit a second, undisturbed; now: as
-    the clock saw it. spread: between best and worst turn, as a share of the middle. share: of the
-    cores that were asked for, which this process got.
+    what, type, width, threads: as in `calibrate`. rate: its unit a second, of one thread by the
+    processor's time, as if nobody else were there; now: as the clock saw it. spread: between best
+    and worst turn, as a share of the middle. share: of the cores that were asked for, which this
+    process got.
     """
 
     what: str
@@ -399,14 +400,13 @@ def _rate(
 ) -> Rate:
     clock = [amount / wall for amount, wall, _ in turns]
     alone = [amount / spent for amount, _, spent in turns] if threads == 1 else clock
-    undisturbed = statistics.median(alone) if threads == 1 else max(clock)
     middle = statistics.median(alone)
     return Rate(
         what=what,
         type=type,
         width=width,
         threads=threads,
-        rate=undisturbed,
+        rate=middle,
         now=statistics.median(clock),
         spread=(max(alone) - min(alone)) / middle,
         share=min(1.0, statistics.median(s / (w * threads) for _, w, s in turns)),

@@ -10,12 +10,14 @@ those of the nearest number of bits.
     decode   Σ matrices: bytes · a + rows · b  +  attention at this depth  +  small operations
     prefill  Σ matrices but the head: operations · a + rows · b  +  attention at half the depth
              on the average  +  rows of numbers; experts as in decode, since llama.cpp takes the
-             tokens of an expert one by one
+             tokens of an expert one by one, but as on one thread: weights come from a cache that
+             is each core's own
     bound    the same with the best rate of all and nothing else: the roofline
 
 Sources: Williams et al., "Roofline" (CACM 2009); forward FLOPs of Kaplan et al. (arXiv 2001.08361),
-with attention added. Of experts only those count that a token takes; the table of embeddings is
-looked up, not multiplied.
+with attention added; `ggml_compute_forward_flash_attn_ext_f16` and `llama_kv_cache::get_n_kv` of
+llama.cpp. Of experts only those count that a token takes; the table of embeddings is looked up, not
+multiplied.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from millstream.models.gguf import TYPES, Tensor
 from millstream.models.shape import Shape
 
 _BITS = {kind.name: kind.bits for kind in TYPES.values()}
+_PADDED, _SPLIT = 256, 512  # tokens of a cache
 _NODES_A_LAYER = 33  # operations between matrices in a layer of a transformer, as graphs have them
 
 
@@ -51,14 +54,37 @@ _NONE = Matrices(0, 0, 0)
 
 class Attention(msgspec.Struct, frozen=True):
     """What layers do for each token before the one that they work on. window: tokens that they look
-    back, 0 for all; operations: of floating point; bytes: of the cache, with 16 bits a number."""
+    back, 0 for all; operations: of floating point; bytes: of the cache, with 16 bits a number;
+    heads: of one layer."""
 
     window: int
     operations: int
     bytes: int
+    heads: int = 1
 
     def seen(self, depth: float) -> float:
         return min(depth, self.window) if self.window else depth
+
+    def uneven(self, depth: float, threads: int) -> float:
+        """How much longer one token's attention takes than if every thread had the same to do.
+
+        llama.cpp rounds the tokens of a cache up to a multiple. From some number on each thread
+        takes an equal part of these, of which the last may be empty; before, some heads each."""
+        seen = self.seen(depth)
+        if threads == 1 or seen < 1:
+            return 1.0
+        padded = _PADDED * _parts(int(seen) + 1, _PADDED)
+        if padded >= _SPLIT:
+            return threads * min(seen, _parts(padded, threads)) / seen
+        heads = max(1, self.heads)
+        piece = _parts(heads, 4 * threads)
+        most = piece * _parts(_parts(heads, piece), threads)
+        return threads * min(most, heads) / heads
+
+
+def _parts(whole: int, size: int) -> int:
+    """How many of a size are needed for the whole."""
+    return -(-whole // size)
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -86,6 +112,13 @@ class Work(msgspec.Struct, frozen=True):
     def attention(self, depth: float) -> float:
         """Floating-point operations of the attention to so many tokens."""
         return sum(each.operations * each.seen(depth) for each in self.attends)
+
+    def attending(self, depth: float, threads: int) -> float:
+        """`attention` of one token, and what threads wait for one another in it."""
+        return sum(
+            each.operations * each.seen(depth) * each.uneven(depth, threads)
+            for each in self.attends
+        )
 
     def cached(self, depth: float) -> float:
         """Bytes of keys and values that are read at such a depth."""
@@ -151,6 +184,7 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
                 layer.window,
                 so_far.operations + 2 * layer.heads * (key + value),
                 so_far.bytes + 2 * (layer.keys + layer.values),
+                layer.heads,
             )
     hidden = sizes.used * sizes.expert if sizes.experts else sizes.hidden
     row = 8 * sizes.width + hidden + 2 * sizes.heads * sizes.key + 8 * sizes.inner
@@ -159,19 +193,30 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
     return Work(layers, head, attention, row * count, _NODES_A_LAYER * count, experts)
 
 
-def predict(todo: Work, speed: Speed, use: Use, *, depth: int = 0, prompt: int = 512) -> Pace:
-    """How fast a model is at a depth of the context, on the best number of threads. prompt:
-    tokens of a prompt that is read from the beginning."""
-    paces = [_pace(todo, speed, use, depth, prompt, threads) for threads in speed.threads]
+def predict(
+    todo: Work,
+    speed: Speed,
+    use: Use,
+    *,
+    depth: int = 0,
+    prompt: int = 512,
+    threads: int | None = None,
+) -> Pace:
+    """How fast a model is at a depth of the context, on the best number of threads or a given
+    one. prompt: tokens of a prompt that is read from the beginning."""
+    counts = speed.threads if threads is None else [threads]
+    paces = [_pace(todo, speed, use, depth, prompt, count) for count in counts]
     return max(paces, key=lambda pace: pace.decode)
 
 
 def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: int) -> Pace:
     rates = _Rates(speed, threads)
     small = todo.nodes * rates.cost("node") + todo.numbers * rates.cost("rows")
-    token = small + todo.attention(depth) * rates.cost("attend-token")
+    token = small + todo.attending(depth, threads) * rates.cost("attend-token")
     for part in (todo.layers, todo.head):
         token += sum(rates.matrices("decode", type, m.bytes, m.rows) for type, m in part.items())
+    few = min(speed.threads)
+    alone = _Rates(speed, few)
     batch = max(1, min(use.tokens, prompt))
     each = todo.nodes * rates.cost("node") / batch + todo.numbers * rates.cost("rows")
     each += todo.attention(prompt / 2) * rates.cost("attend-prompt")
@@ -179,7 +224,7 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
         apart = todo.experts.get(type, _NONE)
         some = Matrices(m.bytes - apart.bytes, m.weights - apart.weights, m.rows - apart.rows)
         each += rates.matrices("prefill", type, 2 * some.weights, some.rows)
-        each += rates.matrices("decode", type, apart.bytes, apart.rows)
+        each += alone.matrices("decode", type, apart.bytes, apart.rows) / (threads / few)
     best_bytes, best_operations = speed.bandwidth(threads), speed.operations(threads)
     return Pace(
         prefill=1 / each,
