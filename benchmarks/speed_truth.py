@@ -177,9 +177,8 @@ def expected(path: Path, speed: Speed, depth: int, threads: int) -> Pace:
     header = gguf.read(path)
     sizes = shape(header)
     todo = work(header.tensors, sizes)
-    return predict(
-        todo, speed.on(threads), Use(context=8192, batch=BATCH), depth=depth, prompt=depth
-    )
+    use = Use(context=8192, batch=BATCH)
+    return predict(todo, speed, use, depth=depth, prompt=depth, threads=threads)
 
 
 # ---------------------------------------------------------------------------------------- the rounds

@@ -182,6 +182,8 @@ def test_no_thread_does_more_than_all_of_it(
     assert 1 - 1e-9 <= each.uneven(depth, threads) <= threads
     work = msgspec.structs.replace(SMALL, attends=(each,))
     assert work.attending(depth, threads) >= work.attention(depth) * (1 - 1e-9)
+    for tokens in (1, 64, 100, 512):
+        assert 1 <= each.torn(tokens, threads) <= max(1, tokens)
 
 
 def test_matrices_of_nothing() -> None:

@@ -33,6 +33,7 @@ from millstream.models.shape import Shape
 
 _BITS = {kind.name: kind.bits for kind in TYPES.values()}
 _PADDED, _SPLIT = 256, 512  # tokens of a cache
+_TILE = 64  # tokens of a prompt that attend together
 _NODES_A_LAYER = 33  # operations between matrices in a layer of a transformer, as graphs have them
 
 
@@ -81,6 +82,21 @@ class Attention(msgspec.Struct, frozen=True):
         most = piece * _parts(_parts(heads, piece), threads)
         return threads * min(most, heads) / heads
 
+    def torn(self, tokens: int, threads: int) -> float:
+        """How much more attention a prompt takes because threads tear its tiles: what is to be done
+        is dealt out in four equal pieces for each, and a piece need not end where a tile does."""
+        if threads == 1 or tokens < _TILE:
+            return 1.0
+        heads = max(1, self.heads)
+        rows = heads * tokens
+        piece = _parts(rows, max(threads, _parts(rows, _parts(rows, 4 * threads))))
+        tiles = at = 0
+        while at < rows:
+            end = min(rows, at - at % piece + piece, at - at % tokens + tokens)
+            tiles += _parts(end - at, _TILE)
+            at = end
+        return tiles / (heads * _parts(tokens, _TILE))
+
 
 def _parts(whole: int, size: int) -> int:
     """How many of a size are needed for the whole."""
@@ -118,6 +134,12 @@ class Work(msgspec.Struct, frozen=True):
         return sum(
             each.operations * each.seen(depth) * each.uneven(depth, threads)
             for each in self.attends
+        )
+
+    def reading(self, depth: float, tokens: int, threads: int) -> float:
+        """`attention` of each of so many tokens that are read at once, torn tiles included."""
+        return sum(
+            each.operations * each.seen(depth) * each.torn(tokens, threads) for each in self.attends
         )
 
     def cached(self, depth: float) -> float:
@@ -219,7 +241,7 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
     alone = _Rates(speed, few)
     batch = max(1, min(use.tokens, prompt))
     each = todo.nodes * rates.cost("node") / batch + todo.numbers * rates.cost("rows")
-    each += todo.attention(prompt / 2) * rates.cost("attend-prompt")
+    each += todo.reading(prompt / 2, batch, threads) * rates.cost("attend-prompt")
     for type, m in todo.layers.items():
         apart = todo.experts.get(type, _NONE)
         some = Matrices(m.bytes - apart.bytes, m.weights - apart.weights, m.rows - apart.rows)
