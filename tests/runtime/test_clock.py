@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from uuid import RFC_4122, UUID
+
+import pytest
 
 from millstream.runtime.clock import SystemClock
 
@@ -19,3 +22,17 @@ def test_ids_are_random_uuids() -> None:
         ones |= id.int
         zeros |= ~id.int & (1 << 128) - 1
     assert (ones & zeros).bit_count() == 122
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    SystemClock.new_id()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, SystemClock.new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100).decode() not in {SystemClock.new_id() for _ in range(100)}
+    os.close(reader)
+    os.close(writer)

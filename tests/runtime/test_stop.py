@@ -14,7 +14,7 @@ import pytest
 
 import canned
 from canned import document, edges, end, node, start
-from millstream.engine.events import TextChunk
+from millstream.engine.events import NodeFinished, RunFinished, TextChunk
 from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest
 from millstream.runtime import App, Result
 
@@ -50,19 +50,32 @@ async def test_stop_ends_the_stream_with_the_partial_text() -> None:
     assert app.stop() is False
 
 
-async def test_a_run_that_is_stopped_before_its_first_turn_has_a_last_event_too() -> None:
-    app = App(canned.app([start(), end()], edges("start>end")), ports=canned.ports())
-    asyncio.get_running_loop().call_soon(app.stop)  # comes before the run that begins now
-    events = [event async for event in app.stream()]
-    assert [type(event).__name__ for event in events][-1] == "RunFinished"
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_a_run_can_be_stopped_at_any_event(number: int) -> None:
+    """The first ones come before the run has had a turn of the loop."""
+    spec = canned.app([start(), LLM, end(text="llm.text")], edges("start>llm", "llm>end"))
+    app = App(spec, ports=canned.ports(models=Endless()))
+    events = []
+    async for event in app.stream():
+        events.append(event)
+        if event.seq == number:
+            assert app.stop()
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert len(events) <= max(7, number + 4)  # the node may have begun
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].status == "stopped"
+    finished = {e.name: e.status for e in events if isinstance(e, NodeFinished)}
+    assert finished == {"start": "succeeded", "llm": "stopped"}
+    assert len(asyncio.all_tasks()) == 1
 
 
-async def test_leaving_the_stream_early_stops_the_run() -> None:
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_a_run_can_be_left_at_any_event(number: int) -> None:
     spec = canned.app([start(), LLM, end(text="llm.text")], edges("start>llm", "llm>end"))
     app = App(spec, ports=canned.ports(models=Endless()))
     stream = app.stream()
     async for event in stream:
-        if isinstance(event, TextChunk):
+        if event.seq == number:
             break
     await stream.aclose()  # type: ignore[attr-defined]
     assert app.stop() is False

@@ -52,10 +52,15 @@ class Step(msgspec.Struct):
 
 class Graph(msgspec.Struct):
     """The nodes of an app, or of one container, that its root reaches, each after all that it
-    waits for. edges_in: how many edges lead into each."""
+    waits for.
 
-    steps: list[Step]
-    edges_in: list[int]
+    What a frame begins with: `ready`, the numbers of the steps to start, and for each step how
+    many edges into it are undecided (`edges_in`) and whether one is live already (`live`)."""
+
+    steps: list[Step] = []
+    ready: list[int] = []
+    edges_in: list[int] = []
+    live: list[bool] = []
 
     def step(self, id: str) -> Step | None:
         return next((step for step in self.steps if step.id == id), None)
@@ -140,7 +145,15 @@ class _Compiler:
         for step in reached:
             for _, target in step.ways:
                 edges_in[target] += 1
-        return Graph(reached, edges_in)
+        graph = Graph(reached, [0] if reached else [], edges_in, [False] * len(reached))
+        if reached and reached[0].node.quiet:  # it has happened, then, before a frame begins
+            graph.ready = []
+            for _, target in reached[0].ways:
+                graph.live[target] = True
+                graph.edges_in[target] -= 1
+                if not graph.edges_in[target]:
+                    graph.ready.append(target)
+        return graph
 
     def _order(self, root: str, steps: Mapping[str, Step]) -> dict[str, int]:
         """The ids that the root reaches, numbered so that every edge leads to a higher number.

@@ -193,42 +193,35 @@ class Context(msgspec.Struct, eq=False):
         pool.put(self.step.id, variables)
         position = (*frame.position, self.index, index)
         try:
-            await Frame(run, graph, pool, f"{self.name}[{index}]/", position).pass_through()
+            await Frame.of(run, graph, pool, f"{self.name}[{index}]/", position).pass_through()
         except NodeFailed:
             run.void.add(position)
             raise
         return pool
 
 
-class Frame:
-    """One passage through one graph."""
+class Frame(msgspec.Struct, eq=False):
+    """One passage through one graph.
 
-    __slots__ = (
-        "done",
-        "graph",
-        "live",
-        "path",
-        "pool",
-        "position",
-        "ready",
-        "run",
-        "running",
-        "waiting",
-    )
+    waiting: undecided edges into each step. live: whether one of them is live."""
 
-    def __init__(
-        self, run: Run, graph: Graph, pool: Pool, path: str = "", position: Position = ()
-    ) -> None:
-        self.run = run
-        self.graph = graph
-        self.pool = pool
-        self.path = path
-        self.position = position
-        self.waiting = graph.edges_in.copy()  # undecided edges into each step
-        self.live = [False] * len(self.waiting)  # whether one of them is live
-        self.ready: deque[int] = deque((0,) if graph.steps else ())
-        self.running: dict[int, Context] = {}
-        self.done: asyncio.Queue[tuple[Context, Outcome | BaseException]] | None = None
+    run: Run
+    graph: Graph
+    pool: Pool
+    path: str
+    position: Position
+    waiting: list[int]
+    live: list[bool]
+    ready: deque[int]
+    running: dict[int, Context] = {}
+    done: asyncio.Queue[tuple[Context, Outcome | BaseException]] | None = None
+
+    @classmethod
+    def of(
+        cls, run: Run, graph: Graph, pool: Pool, path: str = "", position: Position = ()
+    ) -> Frame:
+        waiting, live = graph.edges_in.copy(), graph.live.copy()
+        return cls(run, graph, pool, path, position, waiting, live, deque(graph.ready))
 
     async def pass_through(self) -> None:
         """Run until nothing is left; raises NodeFailed for a failure that no strategy takes."""
@@ -260,10 +253,6 @@ class Frame:
         run = self.run
         step = self.graph.steps[index]
         node = step.node
-        if node.quiet:
-            self.pool.vars.setdefault(step.id, {})
-            self._settle(index, SOURCE)
-            return
         name = self.path + step.id
         began = run.now()
         context = Context(self, index, step, name, began)
@@ -314,6 +303,8 @@ class Frame:
             raise
         except BaseException as caught:
             result = caught
+            if isinstance(work, Coroutine):
+                work.close()  # of a journal that failed before it was waited for
         done.put_nowait((context, result))
 
     async def _try(self, context: Context, work: Work) -> Outcome:
@@ -357,48 +348,18 @@ class Frame:
         status: NodeStatus = "succeeded",
         error: MillstreamError | None = None,
         reused: bool = False,
+        on: bool = True,
     ) -> None:
-        step = context.step
-        self.pool.vars[step.id] = outcome.outputs
-        if outcome.usage is not None:
-            self._count(context, outcome.usage)
-        if step.node.ends:
-            position = (*self.position, context.index)
-            self.run.given.append((position, step.type, outcome.outputs))
-        self._report(context, status, outcome, error, reused)
-        self._settle(context.index, outcome.handle)
-
-    def _count(self, context: Context, usage: Usage) -> None:
-        """Add up what an execution cost; the children of a container have counted theirs."""
-        if not context.step.node.container:
-            self.run.usage = self.run.usage + usage
-
-    def _fail(self, context: Context, error: MillstreamError) -> None:
-        """Go on by the node's strategy, or end the frame."""
-        step = context.step
-        error.at(_place(step))
-        if step.strategy is None:
-            self._report(context, "failed", context.partial(), error)
-            raise NodeFailed(error)
-        if step.node.container:
-            self.run.void.add((*self.position, context.index))
-        outputs = {"error_message": error.message, "error_type": error.type}
-        if step.strategy != FAIL_BRANCH:
-            outputs = {**step.defaults, **outputs}
-        handle = FAIL_BRANCH if step.strategy == FAIL_BRANCH else SOURCE
-        self.run.exceptions += 1
-        self._finish(context, Outcome(outputs, handle), "exception", error)
-
-    def _report(
-        self,
-        context: Context,
-        status: NodeStatus,
-        outcome: Outcome,
-        error: MillstreamError | None = None,
-        reused: bool = False,
-    ) -> None:
-        """The last event of an execution."""
+        """The last event of an execution, and what follows from it if the frame goes on: its edges
+        are decided, what becomes ready is put down, what is dead is skipped."""
         run, step = self.run, context.step
+        outputs, handle, usage = outcome.outputs, outcome.handle, outcome.usage
+        if usage is not None and not step.node.container:  # its children have counted theirs
+            run.usage = run.usage + usage
+        if on:
+            self.pool.vars[step.id] = outputs
+            if step.node.ends:
+                run.given.append(((*self.position, context.index), step.type, outputs))
         now = run.now()
         run.seq += 1
         run.emit(
@@ -412,22 +373,19 @@ class Frame:
                 now - run.began,
                 now - context.began,
                 context.inputs,
-                outcome.outputs,
-                outcome.handle,
+                outputs,
+                handle,
                 outcome.details,
-                outcome.usage,
+                usage,
                 error.as_dict() if error else None,
                 reused,
             )
         )
-
-    # ------------------------------------------------------------------------ edges and the end
-
-    def _settle(self, index: int, handle: str) -> None:
-        """Decide the edges out of a finished step; what has become ready or dead follows."""
-        steps, waiting, live = self.graph.steps, self.waiting, self.live
-        dead: list[int] | None = None
-        for way, target in steps[index].ways:
+        if not on:
+            return
+        waiting, live = self.waiting, self.live
+        dead: deque[int] | None = None
+        for way, target in step.ways:
             left = waiting[target] = waiting[target] - 1
             if way == handle:
                 live[target] = True
@@ -435,11 +393,27 @@ class Frame:
                 if live[target]:
                     self.ready.append(target)
                 elif dead is None:
-                    dead = [target]
+                    dead = deque((target,))
                 else:
                     dead.append(target)
-        if dead:
-            self._skip(deque(dead))
+        if dead is not None:
+            self._skip(dead)
+
+    def _fail(self, context: Context, error: MillstreamError) -> None:
+        """Go on by the node's strategy, or end the frame."""
+        step = context.step
+        error.at(_place(step))
+        if step.strategy is None:
+            self._finish(context, context.partial(), "failed", error, on=False)
+            raise NodeFailed(error)
+        if step.node.container:
+            self.run.void.add((*self.position, context.index))
+        outputs = {"error_message": error.message, "error_type": error.type}
+        if step.strategy != FAIL_BRANCH:
+            outputs = {**step.defaults, **outputs}
+        handle = FAIL_BRANCH if step.strategy == FAIL_BRANCH else SOURCE
+        self.run.exceptions += 1
+        self._finish(context, Outcome(outputs, handle), "exception", error)
 
     def _skip(self, dead: deque[int]) -> None:
         """Pass over steps that no live edge reaches, and everything that follows from it."""
@@ -474,14 +448,12 @@ class Frame:
         for context in stopped:
             result = ended.get(context.index)
             if isinstance(result, Outcome):
-                if result.usage is not None:
-                    self._count(context, result.usage)
-                self._report(context, "succeeded", result)
+                self._finish(context, result, on=False)
             elif isinstance(result, Exception):
                 error = as_error(result).at(_place(context.step))
-                self._report(context, "failed", context.partial(), error)
+                self._finish(context, context.partial(), "failed", error, on=False)
             else:
-                self._report(context, "stopped", context.partial())
+                self._finish(context, context.partial(), "stopped", on=False)
 
     def _ended(self) -> dict[int, Outcome | BaseException]:
         """What has ended and was not looked at, by the number of its step."""
@@ -513,17 +485,18 @@ async def execute(
     for problem in plan.problems:
         if problem.severity == "error":
             raise problem.as_error(BadInput)
+    clock = ports.clock
     run = Run(ports, emit, limits)
-    run_id = run_id or ports.clock.new_id()
+    run_id = run_id or clock.new_id()
     mode, name = plan.app.mode, plan.app.name
-    now = ports.clock.time()
+    now = clock.time()
     emit(RunStarted(run.number(), run_id, name, mode, inputs, now, substitutes or []))
     pool = Pool({"sys": {}, "env": {}, "conversation": {}, **(variables or {}), INPUTS: inputs})
     status: RunStatus = "stopped"
     error: MillstreamError | None = None
     try:
         try:
-            await Frame(run, plan.root, pool).pass_through()
+            await Frame.of(run, plan.root, pool).pass_through()
         finally:
             if run.journal is not None:
                 await run.journal.commit()

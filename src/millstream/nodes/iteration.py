@@ -46,7 +46,7 @@ class Iteration(Node[IterationData]):
 
     def __init__(self, data: IterationData, build: Build) -> None:
         super().__init__(data, build)
-        self.graph = build.children or Graph([], [])
+        self.graph = build.children or Graph()
         self.items = Selector.of(data.iterator_selector)
         self.output = Selector.of(data.output_selector)
         self.width = max(1, data.parallel_nums or 10) if data.is_parallel else 1

@@ -45,7 +45,7 @@ class Loop(Later[LoopData]):
 
     def __init__(self, data: LoopData, build: Build) -> None:
         super().__init__(data, build)
-        self.graph = build.children or Graph([], [])
+        self.graph = build.children or Graph()
 
     def inside(self) -> dict[str, str]:
         return {item.label: item.var_type or "any" for item in self.data.loop_variables or ()}

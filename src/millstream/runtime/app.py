@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import sys
 import weakref
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream import dsl
 from millstream.base import BadInput, MillstreamError, NotHere, Place
 from millstream.dsl.read import WITH_GRAPH, read_file, read_text
-from millstream.engine import Emit, Limits, Plan, Ports, Usage, compile, execute
+from millstream.engine import Emit, Limits, Plan, Ports, compile, execute
 from millstream.engine.events import Event, RunFinished
 from millstream.engine.limits import NONE
 from millstream.engine.ports import Clock
@@ -58,11 +57,13 @@ class App:
         self.plan: Plan = compile(app, REGISTRY)
         self.problems = [*app.problems, *dsl.check_structure(app), *self.plan.problems]
         self._asked = {variable.variable: variable for variable in self.variables}
+        self._required = {name for name, variable in self._asked.items() if variable.required}
+        self._sound = False
         self._form = prefilled(self.variables)
         self._ports = ports
         self._machine: Machine | None = None
         self._runner: asyncio.Runner | None = None
-        self._runs: list[asyncio.Task[RunFinished]] = []
+        self._runs: list[asyncio.Task[Any]] = []
 
     # ------------------------------------------------------------------------------ what it is
 
@@ -160,20 +161,19 @@ class App:
                 substitutes=substitutes,
             )
         )
+        if task is None:
+            for event in events.items:
+                yield event
+            return
+        task.add_done_callback(events.wake)
         self._runs.append(task)
         try:
-            if not task.done():
-                task.add_done_callback(events.wake)
-                await asyncio.sleep(0)  # what needs no waiting is there after one turn of the loop
             while True:
                 while taken := events.taken():
                     for event in taken:
                         yield event
                     if type(taken[-1]) is RunFinished:
                         return
-                if task.cancelled():  # before its first turn
-                    yield RunFinished(1, "stopped", {}, 0.0, 0, Usage())
-                    return
                 await events.wait(task)
         finally:
             self._runs.remove(task)
@@ -216,7 +216,9 @@ class App:
         """The inputs as the start node takes them. What nobody gives is as in Dify's form that
         nobody touched: its default, or an empty text. Raises BadInput for an app that cannot run,
         and for inputs that do not fit or that it does not ask for."""
-        self.sound()
+        if not self._sound:
+            self.sound()
+            self._sound = True
         accept = getattr(self.plan.start, "accept", None)
         if accept is None:
             return dict(given)
@@ -226,8 +228,9 @@ class App:
                 self.variable(name)
             if value is not None:
                 inputs[name] = value
-        names = [n for n, v in self._asked.items() if v.required and n not in inputs]
-        if len(names) > 1:
+        missing = self._required - inputs.keys()
+        if len(missing) > 1:
+            names = [name for name in self._asked if name in missing]
             raise BadInput(
                 "runtime.inputs-missing", names=", ".join(map(repr, names)), name=names[0]
             )
@@ -322,11 +325,34 @@ class App:
         return f"<App {self.name!r} from {self.dsl.file}>"
 
 
-def _begun(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """A task of work that has already gone as far as it can without waiting, where Python can."""
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-    return asyncio.create_task(work)
+def _begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+    """Go as far as there is nothing to wait for; a task of the rest, None if there is no rest."""
+    try:
+        waited = work.send(None)
+    except StopIteration:
+        return None
+    return asyncio.get_running_loop().create_task(_Rest(work, waited))
+
+
+class _Rest(Coroutine[Any, Any, Any]):
+    """What is left of a coroutine that waits for something already, for a task."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], waited: Any) -> None:
+        self.work = work
+        self.waited = [waited]  # until whoever drives this knows of it
+
+    def send(self, value: Any) -> Any:
+        return self.waited.pop() if self.waited else self.work.send(value)
+
+    def throw(self, *thrown: Any) -> Any:
+        self.waited.clear()
+        return self.work.throw(*thrown)
+
+    def close(self) -> None:
+        self.work.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        raise NotImplementedError  # a task drives it
 
 
 def _close_at_exit(app: weakref.ref[App]) -> None:
@@ -358,7 +384,7 @@ class _Buffer:
         items, self.items = self.items, []
         return items
 
-    async def wait(self, task: asyncio.Task[RunFinished]) -> None:
+    async def wait(self, task: asyncio.Task[Any]) -> None:
         """Return when there is an event; raises what ended the run without one."""
         if task.done():
             task.result()
