@@ -311,9 +311,12 @@ class Journal:
 def run(
     level: list[Drawn], *, turns: int = 0, journal: Journal | None = None, kill_at: int = 0
 ) -> list[Event]:
-    """The events of a run. kill_at: the number of the event after which nothing is kept."""
+    """The events of a run. kill_at: the number of the event after which nothing is kept. Whenever
+    the loop looks at the world, the reader has been told of all events."""
     TRIED.clear()
     events: list[Event] = []
+    told = 0
+    late: list[Event] = []
     if journal is not None:
         journal.dead = False
 
@@ -326,11 +329,26 @@ def run(
             journal.dead = True
             raise Killed
 
+    def wake() -> None:
+        nonlocal told
+        told = len(events)
+
     async def main() -> None:
+        selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+        select = selector.select
+
+        def look(timeout: float | None) -> Any:
+            over = not events or isinstance(events[-1], RunFinished) or (journal and journal.dead)
+            if not over and told < len(events):
+                late.extend(events[told:])
+            return select(timeout)
+
+        selector.select = look
         ports = Ports(clock=Fixed(), journal=journal)
-        await asyncio.wait_for(
-            execute(plan_of(level, turns), {}, ports, emit, variables=lists(level)), 60
-        )
+        plan = plan_of(level, turns)
+        running = execute(plan, {}, ports, emit, wake=wake, variables=lists(level))
+        await asyncio.wait_for(running, 60)
+        assert not late
         assert len(asyncio.all_tasks()) <= 2  # this one and that of wait_for
 
     try:

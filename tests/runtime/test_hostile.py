@@ -209,9 +209,9 @@ async def test_a_hundred_thousand_items_stream_out_and_leave_nothing_behind(
     waiting = []
 
     class Watched(_Buffer):
-        def put(self, event: Event) -> None:
-            super().put(event)
+        def taken(self) -> list[Event]:
             waiting.append(len(self.items))
+            return super().taken()
 
     monkeypatch.setattr("millstream.runtime.app._Buffer", Watched)
     loaded, inputs = many(100_000, is_parallel=parallel)

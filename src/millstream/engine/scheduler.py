@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from operator import itemgetter
 from typing import Any
 
@@ -47,6 +47,7 @@ BREATH = 256  # events between two looks at the rest of the world
 # the drawing and the items, whatever finished first.
 Position = tuple[int, ...]
 Work = Outcome | Awaitable[Outcome]
+Wake = Callable[[], None]
 
 
 class NodeFailed(Exception):
@@ -83,14 +84,16 @@ class Run:
         "steps",
         "usage",
         "void",
+        "wake",
     )
 
-    def __init__(self, ports: Ports, emit: Emit, limits: Limits) -> None:
+    def __init__(self, ports: Ports, emit: Emit, wake: Wake, limits: Limits) -> None:
         self.ports = ports
         self.journal = ports.journal
         self.limits = limits
         self.limited = limits.max_steps is not None or limits.max_seconds is not None
         self.emit = emit
+        self.wake = wake  # called by whoever has emitted, before it waits
         self.now = ports.clock.now
         self.began = self.now()
         self.seq = 0
@@ -167,17 +170,20 @@ class Context(msgspec.Struct, eq=False):
         self.said.append(text)
         run = self.frame.run
         run.emit(TextChunk(run.number(), self.name, self.step.id, text))
+        run.wake()
 
     def reasoning(self, text: str) -> None:
         """Stream a piece of reasoning, which is not part of the text."""
         run = self.frame.run
         run.emit(ReasoningChunk(run.number(), self.name, self.step.id, text))
+        run.wake()
 
     def replace(self, text: str) -> None:
         """Say that the streamed text was not the answer, and what is."""
         self.said = [text]
         run = self.frame.run
         run.emit(TextReplaced(run.number(), self.name, self.step.id, text))
+        run.wake()
 
     async def child(
         self, graph: Graph, index: int, total: int, variables: dict[str, Any], pool: Pool
@@ -232,9 +238,11 @@ class Frame(msgspec.Struct, eq=False):
                     self._start(ready.popleft())
                     if run.seq > run.breath:
                         run.breath = run.seq + BREATH
+                        run.wake()
                         await asyncio.sleep(0)
                 if not self.running or self.done is None:
                     return
+                run.wake()
                 context, result = await self.done.get()
                 del self.running[context.index]
                 if isinstance(result, Outcome):
@@ -246,6 +254,7 @@ class Frame(msgspec.Struct, eq=False):
         finally:
             if self.running:
                 await self._stop()
+            run.wake()
 
     # ------------------------------------------------------------------ one step, from its start
 
@@ -332,6 +341,7 @@ class Frame(msgspec.Struct, eq=False):
                 run.exceptions += 1
                 error = as_error(caught).at(_place(step)).as_dict()
                 run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error))
+                run.wake()
                 context.said = None
 
     def _record(self, context: Context, outcome: Outcome, retries: int = 0) -> None:
@@ -439,6 +449,7 @@ class Frame(msgspec.Struct, eq=False):
         for context in stopped:
             assert context.task is not None
             context.task.cancel()
+        self.run.wake()
         await asyncio.gather(*(c.task for c in stopped if c.task), return_exceptions=True)
         # What fails from now on fails because it was ended.
         ended |= {i: gave for i, gave in self._ended().items() if isinstance(gave, Outcome)}
@@ -470,6 +481,7 @@ async def execute(
     ports: Ports,
     emit: Emit,
     *,
+    wake: Wake = lambda: None,
     limits: Limits = NONE,
     run_id: str | None = None,
     variables: dict[str, dict[str, Any]] | None = None,
@@ -477,7 +489,8 @@ async def execute(
 ) -> RunFinished:
     """Run a plan from its root to the end; the last event, which has been emitted too.
 
-    inputs: as the start node accepted them. variables: what stands under `sys`, `env` and
+    inputs: as the start node accepted them. wake: called when there are events to look at and the
+    run is about to wait. variables: what stands under `sys`, `env` and
     `conversation`. substitutes: told in the first event. A failed run is an event, not an
     exception; cancelling this coroutine stops the run, emits its last event with status
     "stopped" and goes on as CancelledError.
@@ -486,7 +499,7 @@ async def execute(
         if problem.severity == "error":
             raise problem.as_error(BadInput)
     clock = ports.clock
-    run = Run(ports, emit, limits)
+    run = Run(ports, emit, wake, limits)
     run_id = run_id or clock.new_id()
     mode, name = plan.app.mode, plan.app.name
     now = clock.time()

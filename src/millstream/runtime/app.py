@@ -154,7 +154,8 @@ class App:
                 self.plan,
                 accepted,
                 ports,
-                self._masked(events.put),
+                self._masked(events.items.append),
+                wake=events.wake,
                 limits=limits,
                 run_id=variables["sys"]["workflow_run_id"],
                 variables=variables,
@@ -165,7 +166,7 @@ class App:
             for event in events.items:
                 yield event
             return
-        task.add_done_callback(events.wake)
+        task.add_done_callback(lambda _: events.wake())
         self._runs.append(task)
         try:
             while True:
@@ -371,18 +372,11 @@ class _Buffer:
         self.items: list[Event] = []
         self.waiter: asyncio.Future[None] | None = None
 
-    def put(self, event: Event) -> None:
-        self.items.append(event)
-        waiter = self.waiter
-        if waiter is not None:
-            self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
-
     def taken(self) -> list[Event]:
         """What has come since the last time."""
-        items, self.items = self.items, []
-        return items
+        taken = self.items.copy()
+        self.items.clear()
+        return taken
 
     async def wait(self, task: asyncio.Task[Any]) -> None:
         """Return when there is an event; raises what ended the run without one."""
@@ -391,10 +385,13 @@ class _Buffer:
         self.waiter = asyncio.get_running_loop().create_future()
         await self.waiter
 
-    def wake(self, _: object) -> None:
-        """Let the reader look at how the run has ended."""
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
+    def wake(self) -> None:
+        """Let the reader look at what has come, or at how the run has ended."""
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 def prefilled(variables: Iterable[InputVariable]) -> dict[str, Any]:
