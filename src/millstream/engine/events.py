@@ -3,7 +3,7 @@
 Events are numbered from 1 without gaps. `name` is the deterministic name of a node execution
 (`write`, or `chapters[12]/write` inside the 13th item of the container `chapters`); `node` is the
 node's id in the file. `at` and `elapsed` are seconds of the run's clock, `at` since the start of
-the run.
+the run. What is in an event is shared with the run and with others: read it, do not change it.
 """
 
 from __future__ import annotations

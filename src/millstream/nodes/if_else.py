@@ -50,11 +50,11 @@ class IfElse(Node[IfElseData]):
             conditions = Conditions(
                 data.conditions or [], data.logical_operator, build, "conditions"
             )
-            self.cases = [("true", conditions)]
+            self.cases = [(_outcome(True, "true"), conditions)]
         else:
             self.cases = [
                 (
-                    case.handle,
+                    _outcome(True, case.handle),
                     Conditions(
                         case.conditions or [],
                         case.logical_operator,
@@ -87,7 +87,14 @@ class IfElse(Node[IfElseData]):
         return values
 
     def run(self, inputs: Inputs, context: Context) -> Outcome:
-        for handle, conditions in self.cases:
+        for outcome, conditions in self.cases:
             if conditions.judge(inputs):
-                return Outcome({"result": True, "selected_case_id": handle}, handle)
-        return Outcome({"result": False, "selected_case_id": ELSE}, ELSE)
+                return outcome
+        return OTHERWISE
+
+
+def _outcome(result: bool, handle: str) -> Outcome:
+    return Outcome({"result": result, "selected_case_id": handle}, handle)
+
+
+OTHERWISE = _outcome(False, ELSE)
