@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ import canned
 from canned import document, edges, end, node, start
 from millstream.engine.events import NodeFinished, RunFinished, TextChunk
 from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest
+from millstream.engine.scheduler import Run
 from millstream.runtime import App, Result
 
 LLM = node(
@@ -80,6 +82,23 @@ async def test_a_run_can_be_left_at_any_event(number: int) -> None:
     await stream.aclose()  # type: ignore[attr-defined]
     assert app.stop() is False
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_fault_of_the_engine_reaches_who_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(run: Run) -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Run, "outputs", broken)
+    spec = canned.app([start(), LLM, end(text="llm.text")], edges("start>llm", "llm>end"))
+    app = App(spec, ports=canned.ports(models=Endless()))
+
+    async def read() -> None:
+        async for event in app.stream():
+            if isinstance(event, TextChunk):
+                app.stop()
+
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(read(), 10)
 
 
 @pytest.mark.model

@@ -519,17 +519,20 @@ async def execute(
     except Exception as fault:
         status, error = "failed", as_error(fault)
     finally:
-        last = RunFinished(
-            run.number(),
-            status,
-            run.outputs(),
-            run.now() - run.began,
-            run.steps,
-            run.usage,
-            run.exceptions,
-            error.as_dict() if error else None,
-        )
-        emit(last)
+        try:
+            last = RunFinished(
+                run.number(),
+                status,
+                run.outputs(),
+                run.now() - run.began,
+                run.steps,
+                run.usage,
+                run.exceptions,
+                error.as_dict() if error else None,
+            )
+            emit(last)
+        finally:
+            wake()
     return last
 
 

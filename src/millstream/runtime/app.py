@@ -166,7 +166,6 @@ class App:
             for event in events.items:
                 yield event
             return
-        task.add_done_callback(lambda _: events.wake())
         self._runs.append(task)
         try:
             while True:
@@ -340,13 +339,17 @@ class _Rest(Coroutine[Any, Any, Any]):
 
     def __init__(self, work: Coroutine[Any, Any, Any], waited: Any) -> None:
         self.work = work
-        self.waited = [waited]  # until whoever drives this knows of it
+        self.waited = waited
+        self.known = False  # to the task
 
     def send(self, value: Any) -> Any:
-        return self.waited.pop() if self.waited else self.work.send(value)
+        if self.known:
+            return self.work.send(value)
+        self.known = True
+        return self.waited
 
     def throw(self, *thrown: Any) -> Any:
-        self.waited.clear()
+        self.known = True
         return self.work.throw(*thrown)
 
     def close(self) -> None:
