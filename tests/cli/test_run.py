@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from canned import edges, end, node, start
 from cli.parts import Run, Write, llm, template
@@ -323,8 +324,9 @@ def test_whoever_reads_may_go_away(env: dict[str, str], hello: str, tmp_path: Pa
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_there_is(
-    env: dict[str, str], speaks: str, serve: Any, tmp_path: Path
+    number: signal.Signals, env: dict[str, str], speaks: str, serve: Any, tmp_path: Path
 ) -> None:
     stub = serve(["partial ", "text"], hang=True)
     process = subprocess.Popen(
@@ -334,7 +336,7 @@ def test_an_interrupt_keeps_what_there_is(
     while not stub.prompts:
         time.sleep(0.05)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     result = json.loads(out)

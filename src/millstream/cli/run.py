@@ -133,7 +133,8 @@ def _view(app: App, args: Namespace, terminal: Terminal) -> watch.Watch:
 
 @contextmanager
 def _interruptible(app: App, terminal: Terminal) -> Iterator[None]:
-    """Ctrl-C stops the run; a second one ends the program without waiting for anything."""
+    """Ctrl-C, or SIGTERM from whoever started this, stops the run; a second one ends the program
+    without waiting for anything."""
     loop = asyncio.get_running_loop()
     pressed = False
 
@@ -146,11 +147,12 @@ def _interruptible(app: App, terminal: Terminal) -> Iterator[None]:
         pressed = True
         loop.call_soon_threadsafe(app.stop)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --------------------------------------------------------------------------------- what came of it
