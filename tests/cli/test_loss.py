@@ -125,6 +125,27 @@ def test_an_app_on_each_model(
     assert "Tokyo" in (tmp_path / "app.html").read_text()
 
 
+@pytest.mark.model
+def test_ctrl_c_in_the_cases_keeps_those_that_have_run(
+    person: Callable[..., Person], write: Write, packaged_model: Path, tmp_path: Path
+) -> None:
+    ask = llm(text="Write about {{#start.name#}}.")
+    ask["data"]["model"]["completion_params"] = {"max_tokens": 60}
+    app = write("ask.yml", [start("name"), ask, end(answer="llm.text")],
+                edges("start>llm", "llm>end")).name  # fmt: skip
+    line = json.dumps({"inputs": {"name": "France"}}) + "\n"
+    (tmp_path / "cases.jsonl").write_text(line * 4)
+    os.symlink(packaged_model, tmp_path / "again.gguf")
+    words = ("--no-text", "--no-tasks", "--app", app, "--cases", "cases.jsonl")
+    somebody = person("loss", str(packaged_model), "again.gguf", *words)
+    somebody.see("the app runs on again 62 %")  # one of four has run
+    somebody.interrupt()
+    assert somebody.wait() == 130
+    somebody.see("4/4 (100")
+    somebody.see("1/1 (100")
+    somebody.see("5 of the 8 runs of cases were done")
+
+
 def test_an_app_that_lacks_something_is_refused_before_the_work(
     millstream: Run, models: tuple[str, str], speaks: str, tmp_path: Path
 ) -> None:

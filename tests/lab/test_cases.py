@@ -139,9 +139,13 @@ def compared(run: Any) -> list[cases.AppRun]:
         yield one, lambda: 1000 + number
 
     steps: list[tuple[str, int, int]] = []
-    found = asyncio.run(
-        cases.compare(CASES, ["base", "quant"], open, lambda *step: steps.append(step))
-    )
+    found: list[cases.AppRun] = []
+    names = ["base", "quant"]
+    work = cases.compare(CASES, names, open, lambda *step: steps.append(step), found)
+    try:
+        asyncio.run(work)
+    except KeyboardInterrupt:
+        return found
     assert opened == [0, 1]
     assert steps[0] == ("base", 0, 6)
     assert steps[-1] == ("quant", 5, 6)
@@ -160,6 +164,18 @@ def test_all_cases_on_all_models() -> None:
     assert quant.similarity.value == pytest.approx((1 + 1 + 2 / 3) / 3)
     assert (quant.seconds.value, quant.memory) == (2.0, 1001)
     assert quant.outcomes[2].name == "third"
+
+
+def test_what_has_run_is_there_after_an_interrupt() -> None:
+    def run(number: int, case: Case) -> Ran:
+        if number and case.line == 2:
+            raise KeyboardInterrupt
+        return Ran({"y": case.inputs["x"] + "!"})
+
+    base, quant = compared(run)
+    assert len(base.outcomes) == 3
+    assert [each.line for each in quant.outcomes] == [1]
+    assert (quant.passed.value, quant.same, quant.memory) == (1.0, 1, None)
 
 
 def test_a_case_that_fails_leaves_the_others() -> None:

@@ -75,14 +75,17 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
 
             loss = await measure(models[0], models[1:], texts, options, line.show)
         if ours is not None:
-            apps = await ours.run(models, line)
+            await ours.run(models, line, apps)
     except (MillstreamError, asyncio.CancelledError) as error:
-        if loss is None:
+        if loss is None and not apps:
             raise
         ended = error  # what was measured before it is shown all the same
     finally:
         line.say("")
     _finish(loss, apps, ours.name if ours is not None else "", args, terminal)
+    if ours is not None and apps and ended is not None:
+        done, total = sum(len(run.outcomes) for run in apps), len(ours.cases) * len(models)
+        terminal.err(terminal.paint("! ", "yellow") + say("loss.app-cut", done=done, total=total))
     if isinstance(ended, MillstreamError):
         raise ended
     return 0 if ended is None else INTERRUPTED
@@ -190,8 +193,8 @@ class _App:
         async with app:
             await app.prepare()
 
-    async def run(self, models: Sequence[Model], line: _Line) -> list[AppRun]:
-        """All cases on all models."""
+    async def run(self, models: Sequence[Model], line: _Line, found: list[AppRun]) -> None:
+        """All cases on all models; found: takes what comes of it."""
         from millstream.lab import cases
 
         @asynccontextmanager
@@ -208,7 +211,7 @@ class _App:
                 yield run, lambda: _peak(here)
 
         names = [model.name for model in models]
-        return await cases.compare(self.cases, names, open, line.running)
+        await cases.compare(self.cases, names, open, line.running, found)
 
     async def _case(self, app: App, case: Case) -> Ran:
         from millstream.lab.cases import Ran

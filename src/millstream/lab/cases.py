@@ -162,26 +162,34 @@ async def compare(
     cases: Sequence[Case],
     models: Sequence[str],
     open: Open,
-    listen: Listen = lambda model, done, total: None,
-) -> list[AppRun]:
+    listen: Listen,
+    found: list[AppRun],
+) -> None:
     """Run all cases on all models, one after the other; the first one is the base. A case that
-    fails is a result like others. Raises what `open` raises."""
-    found: list[AppRun] = []
+    fails is a result like others. found: takes a result for each model; what has run is there
+    too when this is interrupted. Raises what `open` raises."""
     total = len(cases) * len(models)
     for number, name in enumerate(models):
         outcomes: list[Outcome] = []
-        async with open(number) as (run, peak):
-            for case in cases:
-                listen(name, number * len(cases) + len(outcomes), total)
-                try:
-                    ran = await run(case)
-                except MillstreamError as error:
-                    ran = Ran(error=str(error))
-                base = found[0].outcomes[len(outcomes)] if found else None
-                outcomes.append(_outcome(case, ran, base))
-            memory = peak()
-        found.append(_summed(name, outcomes, memory, base=number == 0))
-    return found
+        memory = None
+        try:
+            async with open(number) as (run, peak):
+                for case in cases:
+                    listen(name, number * len(cases) + len(outcomes), total)
+                    try:
+                        ran = await run(case)
+                    except MillstreamError as error:
+                        ran = Ran(error=str(error))
+                    outcomes.append(_outcome(case, ran, _at(found, len(outcomes))))
+                memory = peak()
+        finally:
+            if outcomes:
+                found.append(_summed(name, outcomes, memory, base=number == 0))
+
+
+def _at(found: list[AppRun], index: int) -> Outcome | None:
+    """What the base has made of a case; None while the base itself is run."""
+    return found[0].outcomes[index] if found else None
 
 
 def _summed(name: str, outcomes: list[Outcome], memory: int | None, *, base: bool) -> AppRun:

@@ -288,6 +288,10 @@ MESSAGES = {
         "No other file here is both smaller and nearer to the base: {names}.",
         "以下文件中，没有其他文件比它们更小又更接近基准：{names}。",
     ),
+    "app-cut": Text(
+        "Interrupted: {done} of the {total} runs of cases were done, and are what is shown.",
+        "已中断：{total} 次用例运行中完成了 {done} 次，以上只是这些。",
+    ),
     "summary-app": Text(
         "The app passes {base} of its cases on the base; on the others: {others}.",
         "应用在基准上通过 {base} 的用例；在其他模型上：{others}。",

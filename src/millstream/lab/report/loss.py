@@ -353,6 +353,7 @@ def _fallbacks(quant: Quant) -> str:
 
 def _app_summary(apps: Sequence[AppRun], names: Names) -> str:
     others = ", ".join(f"{names[run.model]} {in_percent(run.passed.value, 0)}" for run in apps[1:])
+    others = others or "–"
     return say("loss.summary-app", base=in_percent(apps[0].passed.value, 0), others=others)
 
 
