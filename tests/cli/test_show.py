@@ -328,6 +328,17 @@ def test_into_a_file(millstream: Run, hello: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     ElementTree.fromstring((tmp_path / "hello.svg").read_text())
     assert millstream("show", hello, "--svg").stdout == (tmp_path / "hello.svg").read_text()
+    assert millstream("show", hello, "--svg", "again.svg").returncode == 0
+    assert (tmp_path / "again.svg").read_text() == (tmp_path / "hello.svg").read_text()
+
+
+def test_a_second_app_is_not_drawn_over(millstream: Run, hello: str, tmp_path: Path) -> None:
+    (tmp_path / "second.yml").write_text((tmp_path / hello).read_text())
+    before = (tmp_path / "second.yml").read_text()
+    done = millstream("show", hello, "second.yml")
+    assert done.returncode == 2
+    assert "'second.yml' is one argument too many" in done.stderr
+    assert (tmp_path / "second.yml").read_text() == before
 
 
 def test_an_app_without_a_drawing(millstream: Run, tmp_path: Path) -> None:

@@ -114,7 +114,11 @@ class Parser(argparse.ArgumentParser):
                 words.append("[COMMAND] [OPTIONS]")
             elif not action.option_strings:
                 name = str(action.metavar)
-                words.append({"*": f"[{name} …]", "+": f"{name} …"}.get(str(action.nargs), name))
+                words.append(
+                    {"*": f"[{name} …]", "+": f"{name} …", "?": f"[{name}]"}.get(
+                        str(action.nargs), name
+                    )
+                )
         if not self.inner:
             words.append("[OPTIONS]")
         return " ".join(words)

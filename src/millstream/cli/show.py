@@ -7,7 +7,7 @@ import sys
 from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
 
-from millstream.base import say
+from millstream.base import BadInput, say
 from millstream.checks import Report
 from millstream.cli.here import load, machine, save, warn
 from millstream.cli.parser import Parser, binding_options
@@ -17,6 +17,8 @@ from millstream.runtime import App
 
 def arguments(parser: Parser) -> None:
     parser.arg("file", metavar="FILE", help="file")
+    parser.arg("pictures", metavar="OUT.svg", nargs="*", help="picture")
+    parser.set_defaults(more="pictures")
     parser.arg("--svg", action="store_true", help="svg")
     parser.arg("--output", "-o", metavar="OUT", type=Path, help="output")
     parser.arg("--check", action=BooleanOptionalAction, default=True, help="check")
@@ -25,6 +27,10 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
+    for word in args.pictures:
+        if args.output is not None or not word.endswith(".svg"):  # it may be an app: leave it
+            raise BadInput("cli.too-many", given=word, program="millstream show")
+        args.output = Path(word)
     app = load(args, terminal)
     report = asyncio.run(_check(app, args, terminal)) if args.check else None
     if args.svg or (args.output and args.output.suffix == ".svg"):

@@ -245,12 +245,15 @@ class App:
             return known[name]
         if not known:
             raise BadInput("runtime.input-none", place=place, name=name)
+        import shlex
+
         from millstream.home.toml import nearest
 
         near = nearest(name, known)
         key = "runtime.input-unknown-near" if near else "runtime.input-unknown"
         names = ", ".join(known)
-        raise BadInput(key, place=place, name=name, near=near, known=names, file=self.dsl.file)
+        file = shlex.quote(self.dsl.file)
+        raise BadInput(key, place=place, name=name, near=near, known=names, file=file)
 
     def _masked(self, emit: Emit) -> Emit:
         """What takes the events of a run: `emit`, or what hides the app's secrets from it."""

@@ -375,6 +375,7 @@ MESSAGES = {
     # --------------------------------------------------------------------------------------- show
     "show": Text("Draw an app, in the terminal or as SVG.", "在终端中绘制应用，或输出为 SVG。"),
     "show.file": Text("The app file; - for standard input.", "应用文件；- 表示标准输入。"),
+    "show.picture": Text("The same as -o OUT.svg.", "等同于 -o OUT.svg。"),
     "show.svg": Text("As an SVG picture.", "输出为 SVG 图片。"),
     "show.output": Text(
         "Write into a file; one that ends in .svg is a picture.",
