@@ -418,6 +418,19 @@ def test_items_that_a_failure_elsewhere_ends_are_ended_in_their_order() -> None:
     assert stopped == [f"n1[{index}]/n1x0" for index in range(50)] + ["n1"]
 
 
+def test_an_item_that_ends_soon_leaves_the_others_their_time_to_end() -> None:
+    """What a failure elsewhere ends is told of, though one item is done with that before others."""
+    item = Drawn("n2x0", [], fails=1, tries=1, turns=1)
+    level = [
+        Drawn("n0", []),
+        Drawn("n1", [("n0", "source")], turns=1),
+        Drawn("n2", [("n0", "source")], items=9, width=9, inside=[item]),
+        Drawn("n3", [("n1", "source")], fails=4),
+    ]
+    for turns in range(8):
+        agrees(level, run(level, turns=turns, journal=Journal()))
+
+
 @given(levels())
 @settings(max_examples=100, deadline=None)
 def test_items_begin_in_order_and_never_more_than_may(level: list[Drawn]) -> None:

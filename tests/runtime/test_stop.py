@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,35 @@ async def test_a_run_can_be_stopped_at_any_event(number: int) -> None:
     assert events[-1].status == "stopped"
     finished = {e.name: e.status for e in events if isinstance(e, NodeFinished)}
     assert finished == {"start": "succeeded", "llm": "stopped"}
+    assert len(asyncio.all_tasks()) == 1
+
+
+class Slow(Endless):
+    """Takes its time to end."""
+
+    async def generate(self, request: ModelRequest) -> AsyncIterator[ModelChunk | ModelEnd]:
+        try:
+            yield ModelChunk("word ")
+            await asyncio.sleep(60)
+        finally:
+            for _ in range(5):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_run_that_is_stopped_again_and_again_tells_all_the_same() -> None:
+    spec = canned.app([start(), LLM, end(text="llm.text")], edges("start>llm", "llm>end"))
+    app = App(spec, ports=canned.ports(models=Slow()))
+    events = []
+    async for event in app.stream():
+        events.append(event)
+        if isinstance(event, TextChunk):
+            for wait in range(4):
+                asyncio.get_running_loop().call_later(0.005 * wait, app.stop)
+    finished = {e.name: e.status for e in events if isinstance(e, NodeFinished)}
+    assert finished == {"start": "succeeded", "llm": "stopped"}
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].status == "stopped"
     assert len(asyncio.all_tasks()) == 1
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
@@ -450,7 +451,9 @@ class Frame(msgspec.Struct, eq=False):
             assert context.task is not None
             context.task.cancel()
         self.run.wake()
-        await asyncio.gather(*(c.task for c in stopped if c.task), return_exceptions=True)
+        tasks = (context.task for context in stopped if context.task)
+        with suppress(asyncio.CancelledError):  # when told again; `gather` has told its own
+            await asyncio.gather(*tasks, return_exceptions=True)
         # What fails from now on fails because it was ended.
         ended |= {i: gave for i, gave in self._ended().items() if isinstance(gave, Outcome)}
         for context in stopped:

@@ -105,7 +105,8 @@ class Iteration(Node[IterationData]):
                 await asyncio.gather(*workers)
             except BaseException:
                 for worker in workers:
-                    worker.cancel()
+                    if not worker.cancelling():  # a second time would cut its ending short
+                        worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
                 raise
         if errors and terminate:
