@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millstream.base import Failed, set_language
+from millstream.base import BadInput, Failed, set_language
 from millstream.lab.report import html
 from millstream.lab.report.axis import MOST, linear_ticks, log_ticks, ruler
 from millstream.lab.report.document import (
@@ -406,8 +406,24 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path, name: str) -> None
 def test_a_bad_place_is_known_beforehand(tmp_path: Path) -> None:
     html.check(tmp_path / "r.html")
     for path in (tmp_path / "nowhere" / "r.html", tmp_path):
-        with pytest.raises(Failed, match="cannot be written"):
+        with pytest.raises(BadInput, match="cannot be written"):
             html.check(path)
+
+
+def test_only_a_report_is_replaced_by_a_report(tmp_path: Path) -> None:
+    """A model, or an app, may have been named by mistake."""
+    mine, empty, model = (tmp_path / name for name in ("r.html", "empty", "m.gguf"))
+    html.write(report(), mine)
+    empty.touch()
+    model.write_bytes(b"GGUF\x03" + bytes(5000))
+    for path in (mine, empty):
+        html.check(path)
+        html.write(report("Anew"), path)
+        assert "Anew" in path.read_text()
+    for act in (html.check, lambda path: html.write(report(), path)):
+        with pytest.raises(BadInput, match="is no report of Millstream"):
+            act(model)
+    assert model.read_bytes() == b"GGUF\x03" + bytes(5000)
 
 
 # ---------------------------------------------------------------------------------- a real browser

@@ -63,13 +63,14 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 async def _run(args: Namespace, terminal: Terminal) -> int:
     from millstream.lab.bench import against
+    from millstream.lab.report import html
 
     ask = _ask(args)
     before = against.load(args.against) if args.against else None
-    for path in (args.save, args.report):
-        if path is not None and not path.absolute().parent.is_dir():
-            reason = f"{path.absolute().parent}"
-            raise BadInput("bench.no-folder", file=str(path), folder=reason)
+    if args.save is not None:
+        _check(args.save)
+    if args.report is not None:
+        html.check(args.report)
     bench: Bench | None = None
     here = machine(args, terminal)
     line = _Line(terminal)
@@ -152,6 +153,25 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
         terminal.err(say("bench.stopped" if measured else "bench.nothing-yet"))
         return INTERRUPTED
     return code
+
+
+_LARGEST = 1 << 28  # bytes of a saved run
+
+
+def _check(path: Path) -> None:
+    """Say before the work that a run can't be saved there. Raises BadInput."""
+    from millstream.lab.bench import against
+
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise BadInput("bench.no-folder", file=str(path), folder=str(folder))
+    if path.is_file() and path.stat().st_size:  # a model may be named by mistake
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise BadInput("bench.not-replaced", file=str(path))
+            against.load(path)
+        except BadInput:
+            raise BadInput("bench.not-replaced", file=str(path)) from None
 
 
 def _write(path: Path, data: bytes) -> None:

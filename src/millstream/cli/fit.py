@@ -87,9 +87,10 @@ def _sound(args: Namespace) -> None:
         if getattr(args, name) and not args.file:
             option = "--run" if name == "really" else f"--{name}"
             raise BadInput("fit.only-with-app", option=option)
-    if args.report is not None and not args.report.absolute().parent.is_dir():
-        folder = str(args.report.absolute().parent)
-        raise BadInput("bench.no-folder", file=str(args.report), folder=folder)
+    if args.report is not None:
+        from millstream.lab.report import html
+
+        html.check(args.report)
 
 
 async def _run(args: Namespace, terminal: Terminal) -> int:

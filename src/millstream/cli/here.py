@@ -52,6 +52,14 @@ def warn(here: Machine, terminal: Terminal) -> None:
         terminal.trouble(unheeded.message, unheeded.place, unheeded.next_step, warning=True)
 
 
+def same(one: Path, other: Path) -> bool:
+    """Whether two names mean one file that is there."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 def save(path: Path, text: str) -> None:
     """Write a result where a person wants it; "-" is standard output. A device or a pipe of that
     name is written to, anything else is replaced whole. Raises BadInput."""

@@ -110,9 +110,10 @@ def _options(args: Namespace) -> Options:
         raise BadInput("loss.app-needs-cases")
     if args.no_text and args.no_tasks and not args.app:
         raise BadInput("loss.nothing")
-    if args.report is not None and not args.report.absolute().parent.is_dir():
-        reason = str(args.report.absolute().parent)
-        raise BadInput("loss.cannot-report", file=str(args.report), reason=reason)
+    if args.report is not None:
+        from millstream.lab.report import html
+
+        html.check(args.report)
     return Options(
         context=args.context,
         chunks=args.chunks,
@@ -281,11 +282,7 @@ def _finish(
         from millstream.lab.report import html
         from millstream.lab.report.loss import report
 
-        try:
-            html.write(report(loss, apps, app), args.report)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise BadInput("loss.cannot-report", file=str(args.report), reason=reason) from None
+        html.write(report(loss, apps, app), args.report)
 
 
 def _tell(loss: Loss, terminal: Terminal) -> None:

@@ -28,6 +28,10 @@ async def recommend(args: Namespace, terminal: Terminal) -> int:
     from millstream.lab.recommend import Needs
     from millstream.lab.recommend import recommend as choose
 
+    if args.report is not None:
+        from millstream.lab.report import html
+
+        html.check(args.report)
     here = machine(args, terminal)
     try:
         needs, facts = Needs(), []
@@ -51,7 +55,6 @@ async def recommend(args: Namespace, terminal: Terminal) -> int:
     else:
         _tell(found, facts, terminal)
     if args.report is not None:
-        from millstream.lab.report import html
         from millstream.lab.report.fit import choices_report
 
         heads = (say("fit.fact-machine"), say("fit.fact-memory"), say("fit.fact-use"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from millstream.base import BadInput, say
 from millstream.checks import Report
-from millstream.cli.here import load, machine, save, warn
+from millstream.cli.here import load, machine, same, save, warn
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, label
 from millstream.runtime import App
@@ -31,6 +31,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
         if args.output is not None or not word.endswith(".svg"):  # it may be an app: leave it
             raise BadInput("cli.too-many", given=word, program="millstream show")
         args.output = Path(word)
+    if args.output is not None and same(args.output, Path(args.file)):
+        raise BadInput("cli.over-itself", path=str(args.output))
     app = load(args, terminal)
     report = asyncio.run(_check(app, args, terminal)) if args.check else None
     if args.svg or (args.output and args.output.suffix == ".svg"):

@@ -96,6 +96,12 @@ MESSAGES = {
         "Name another place.",
         "请指定其他位置。",
     ),
+    "not-replaced": Text(
+        "{file} is no saved run, and is not replaced by one",
+        "{file} 不是已保存的测试结果，不会被覆盖",
+        "Name another file by --save, or remove this one first.",
+        "请用 --save 指定另一个文件，或先删除该文件。",
+    ),
     "not-a-run": Text(
         "{file} is no saved benchmark: {problem}",
         "{file} 不是已保存的测速结果：{problem}",

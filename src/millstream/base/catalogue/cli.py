@@ -177,6 +177,12 @@ MESSAGES = {
         "Check the folder, its permissions and the space on the disk.",
         "请检查文件夹、其权限和磁盘空间。",
     ),
+    "over-itself": Text(
+        "the file {path!r} is what is read, and is not replaced by its picture",
+        "文件 {path!r} 正是要读取的文件，不会被图覆盖",
+        "Name another file by -o.",
+        "请用 -o 指定另一个文件。",
+    ),
     "disk-full": Text(
         "there is no space left on the disk: {where}",
         "磁盘空间不足：{where}",

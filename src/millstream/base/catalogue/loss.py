@@ -113,12 +113,6 @@ MESSAGES = {
         "Name another folder by --scratch, or take fewer --chunks.",
         "请用 --scratch 指定其他文件夹，或减少 --chunks。",
     ),
-    "cannot-report": Text(
-        "the report {file} cannot be written: {reason}",
-        "无法写入报告 {file}：{reason}",
-        "Name another file by --report.",
-        "请用 --report 指定其他文件。",
-    ),
     # ------------------------------------------------------------------------------------ options
     "number": Text(
         "{option} must be {least:,} or more, not {given}",

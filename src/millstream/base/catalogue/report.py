@@ -48,4 +48,10 @@ MESSAGES = {
         "Name another file by --report, in a folder that is there and that you may write to.",
         "请用 --report 指定另一个文件，其所在文件夹须已存在且可写。",
     ),
+    "not-a-report": Text(
+        "{file} is no report of Millstream, and is not replaced by one",
+        "{file} 不是 Millstream 的报告，不会被报告覆盖",
+        "Name another file by --report, or remove this one first.",
+        "请用 --report 指定另一个文件，或先删除该文件。",
+    ),
 }

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from millstream.base import Failed, language, say
+from millstream.base import BadInput, Failed, language, say
 from millstream.lab.report.chart import bars, drawable, plot
 from millstream.lab.report.document import (
     Bars,
@@ -33,6 +33,8 @@ from millstream.lab.report.look import STYLE
 
 WIDE, NARROW = 816.0, 360.0
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_MADE_BY = '<meta name="generator" content="Millstream'
+_HEAD = 2000  # bytes, in which that stands
 _MANY = 40  # rows of a chart's table
 _SHORT = 18  # letters of a cell that isn't broken
 _SECTIONS = 3  # from which on a table of contents is of use
@@ -56,7 +58,7 @@ def render(report: Report) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{ink(_POLICY)}"/>',
             '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
             '<meta name="color-scheme" content="light dark"/>',
-            f'<meta name="generator" content="Millstream {ink(__version__)}"/>',
+            f'{_MADE_BY} {ink(__version__)}"/>',
             f"<title>{ink(report.title)}</title>",
             f"<style>{STYLE}</style>",
             "</head>",
@@ -78,6 +80,7 @@ def write(report: Report, path: Path) -> None:
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_text(text, encoding="utf-8")  # a pipe, or the terminal
             return
+        _keep(path)
         with open(part, "x", encoding="utf-8") as file:
             file.write(text)
         os.replace(part, path)
@@ -90,13 +93,29 @@ def write(report: Report, path: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Say before the work that its report will have no place. Raises Failed."""
+    """Say before the work that its report will have no place, or would take that of something
+    else. Raises BadInput."""
     if path.is_dir():
-        raise Failed("report.cannot-write", file=str(path), reason=os.strerror(errno.EISDIR))
+        raise BadInput("report.cannot-write", file=str(path), reason=os.strerror(errno.EISDIR))
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         reason = os.strerror(errno.EACCES if folder.is_dir() else errno.ENOENT)
-        raise Failed("report.cannot-write", file=str(path), reason=reason)
+        raise BadInput("report.cannot-write", file=str(path), reason=reason)
+    try:
+        _keep(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadInput("report.cannot-write", file=str(path), reason=reason) from None
+
+
+def _keep(path: Path) -> None:
+    """Raises BadInput for a file that is there and is no report: a model or an app, named by
+    mistake."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+        if head and _MADE_BY.encode() not in head:
+            raise BadInput("report.not-a-report", file=str(path))
 
 
 # ---------------------------------------------------------------------------------------- the parts
