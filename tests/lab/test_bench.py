@@ -23,8 +23,9 @@ from millstream.engine.ports import ModelChunk, ModelEnd, Usage
 from millstream.home import Home
 from millstream.lab import names
 from millstream.lab.bench import against, watch
-from millstream.lab.bench.calls import Call, impossible
+from millstream.lab.bench.calls import Call, impossible, misread
 from millstream.lab.bench.cost import Prices, cost
+from millstream.lab.bench.doubts import doubts
 from millstream.lab.bench.figures import figures
 from millstream.lab.bench.load import Load, Prompt, moments
 from millstream.lab.bench.measure import Ask, Bench, Measured, Point, Run, Stage
@@ -234,6 +235,26 @@ def test_counts_that_cannot_be(told: int, more: dict[str, Any], why: str) -> Non
     assert call.tokens == ((call.counted or 20) if why else told)
 
 
+@pytest.mark.parametrize(
+    ("read", "why"),
+    [
+        (64, ""),
+        (70, ""),
+        (1900, ""),  # a provider's own words, and a template
+        (1_000_000_000, "bytes"),
+        (3, "words"),
+        (0, ""),  # it tells nothing
+    ],
+)
+def test_counts_of_prompts_that_cannot_be(read: int, why: str) -> None:
+    call = Call(0, 0.0, pieces=PIECES, asked=64, read=read, told=20, bytes=100, wanted=20,
+                given_bytes=300, given_words=50, cached=2)  # fmt: skip
+    assert misread(call) == (why if read else "words")
+    assert call.prompt == (64 if why or not read else read)
+    found = [d.key for d in doubts([call], figures([call]), exact=False) if "lie-prompt" in d.key]
+    assert found == ([f"bench.lie-prompt-{why}"] if why else [])
+
+
 # ------------------------------------------------------------------------------ on a real socket
 
 
@@ -381,7 +402,9 @@ async def test_a_depth_is_the_beginning_of_the_prompt() -> None:
         ({"completion_tokens": 900}, "counts 900 tokens in an answer"),
         ({"completion_tokens": 1}, "counts 1 tokens in an answer"),
         ({"completion_tokens": 36}, "counts 36 tokens"),
-        ({"prompt_tokens": 8}, "says that it read 8 tokens of prompts that have 40"),
+        ({"prompt_tokens": 60}, "says that it read 60 tokens of prompts that have 40"),
+        ({"prompt_tokens": 8}, "counts 8 tokens in a prompt of"),
+        ({"prompt_tokens": 1_000_000_000}, "counts 1000000000 tokens in a prompt of"),
     ],
 )
 async def test_a_server_that_lies_about_tokens(
@@ -394,6 +417,9 @@ async def test_a_server_that_lies_about_tokens(
     if "completion_tokens" in claims:  # and is not believed
         assert stage.figures.written is not None
         assert stage.figures.written.mean == 12
+    if "prompt of" in said:
+        assert stage.figures.read is not None
+        assert stage.figures.read.mean == 40
 
 
 async def test_a_server_that_had_seen_the_prompt(server: PacedServer, http: Http) -> None:

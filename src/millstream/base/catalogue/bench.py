@@ -152,6 +152,18 @@ MESSAGES = {
         "服务报告含 {words} 个词的回答只有 {told} 个 token（{calls} 次调用中有 {count} 次）："
         "这不可能，改为按 {pieces} 个数据块计数",
     ),
+    "lie-prompt-bytes": Text(
+        "the server counts {read} tokens in a prompt of {bytes} bytes ({count} of {calls} calls): "
+        "that cannot be; {asked} are taken instead",
+        "服务报告 {bytes} 字节的提示词有 {read} 个 token（{calls} 次调用中有 {count} 次）："
+        "这不可能，改用 {asked}",
+    ),
+    "lie-prompt-words": Text(
+        "the server counts {read} tokens in a prompt of {words} words ({count} of {calls} calls): "
+        "that cannot be; {asked} are taken instead",
+        "服务报告含 {words} 个词的提示词只有 {read} 个 token（{calls} 次调用中有 {count} 次）："
+        "这不可能，改用 {asked}",
+    ),
     "doubt-no-usage": Text(
         "the server told no token counts ({count} of {calls} calls): a piece of an answer is taken "
         "for a token",

@@ -22,6 +22,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+AROUND = 2000  # tokens that may stand around a prompt, unseen by who sends it
+
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """One call, raw.
@@ -32,7 +34,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     read, told: tokens of prompt and answer by the server's count, 0 if it told none; cached:
     tokens of the prompt that it had kept, None if it doesn't say. counted: tokens of the answer as
     its own tokenizer counts the text, where it was asked. bytes, words: of the answer; words are
-    counted so that no tokenizer makes fewer tokens of it. finish: why it ended. error: the code
+    counted so that no tokenizer makes fewer tokens of it. given_bytes, given_words: of the prompt,
+    0 if it isn't known. finish: why it ended. error: the code
     of what went wrong, and message: in words.
     """
 
@@ -48,6 +51,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     counted: int | None = None
     bytes: int = 0
     words: int = 0
+    given_bytes: int = 0
+    given_words: int = 0
     finish: str = ""
     error: str = ""
     message: str = ""
@@ -65,8 +70,10 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def prompt(self) -> int:
-        """Tokens of the prompt."""
-        return self.read or self.asked
+        """Tokens of the prompt: as the server told, unless that cannot be."""
+        if not self.read or misread(self):
+            return self.asked
+        return self.read
 
     @property
     def first(self) -> float:
@@ -104,7 +111,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def prefill(self) -> float | None:
         """Tokens of the prompt a second, as the caller sees it."""
-        fresh = self.prompt - (self.cached or 0)
+        cached = 0 if misread(self) else self.cached or 0
+        fresh = self.prompt - cached
         return fresh / self.first if fresh > 0 and self.first > 0 else None
 
 
@@ -126,6 +134,20 @@ def impossible(call: Call) -> str:
     if call.wanted and told > call.wanted + 2 and pieces <= call.wanted + 2:
         return "limit"
     if told < call.words - 2 - call.words // 10:
+        return "words"
+    return ""
+
+
+def misread(call: Call) -> str:
+    """Why the server's count of a prompt cannot be right, in a word; "" if it may be.
+
+    "bytes": more tokens than bytes, though a template or a provider's own words stand around them;
+    "words": fewer tokens than words."""
+    if not call.given_bytes:
+        return ""
+    if call.read > call.given_bytes + AROUND:
+        return "bytes"
+    if call.read < call.given_words - 2 - call.given_words // 10:
         return "words"
     return ""
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from millstream.base import say
-from millstream.lab.bench.calls import Call, impossible
+from millstream.lab.bench.calls import Call, impossible, misread
 from millstream.lab.bench.figures import Figures
 
 NOISY = 0.10  # standard deviation of repetitions, as a share of their mean
@@ -104,7 +104,19 @@ def _of_answers(good: Sequence[Call]) -> Iterator[Doubt]:
 
 
 def _of_prompts(good: Sequence[Call], exact: bool, depth: int) -> Iterator[Doubt]:
-    told = [call for call in good if call.read and call.asked]
+    lies = [(call, why) for call in good if call.read and (why := misread(call))]
+    if lies:
+        call, why = lies[0]
+        values: dict[str, Any] = {
+            "count": len(lies),
+            "calls": len(good),
+            "read": call.read,
+            "bytes": call.given_bytes,
+            "words": call.given_words,
+            "asked": call.asked,
+        }
+        yield Doubt("prompt", f"bench.lie-prompt-{why}", values)
+    told = [call for call in good if call.read and call.asked and not misread(call)]
     off = _middle(told, lambda call: call.read / call.asked)
     if off is not None and abs(off - 1) > _OFF:
         values = {"asked": told[0].asked, "read": round(off * told[0].asked)}

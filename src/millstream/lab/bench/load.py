@@ -237,6 +237,8 @@ class Load:
             cached=end.cached if end else None,
             bytes=len(text.encode("utf-8", "replace")),
             words=_words(text),
+            given_bytes=len(prompt.text.encode("utf-8", "replace")),
+            given_words=_words(prompt.text),
             finish=(end.finish_reason or "") if end else "",
         )
 

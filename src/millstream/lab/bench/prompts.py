@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from millstream.base import BadInput
+from millstream.lab.bench.calls import AROUND
 from millstream.lab.bench.load import Prompt
 
 Measure = Callable[[str], Awaitable["int | None"]]
@@ -71,7 +72,7 @@ class Ruler(msgspec.Struct):
             how, counts = "usage", [await usage(text) for text in (short, long)]
         few, many = (count or 0 for count in counts)
         each = (many - few) / 64
-        if few <= 0 or not 0.2 < each < 8:
+        if not 0 < few < AROUND or not 0.2 < each < 8:
             return Ruler()
         return Ruler(how, each, max(0.0, few - 16 * each))
 
