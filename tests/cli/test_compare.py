@@ -119,7 +119,20 @@ def test_ctrl_c_leaves_nothing_behind(
     somebody.interrupt()
     assert somebody.wait() == 130
     assert "Precision lost" in somebody.screen  # what was measured by then is shown
+    assert "Stopped before all was measured" in somebody.screen
     assert list((tmp_path / "home" / "models").glob(".passing-*")) == []
+
+
+@needs_library
+def test_ctrl_c_before_anything_was_measured(
+    person: Callable[..., Person], model: str, tmp_path: Path
+) -> None:
+    somebody = person("compare", model, *QUICK)
+    somebody.see("Reading")
+    somebody.interrupt()
+    assert somebody.wait() == 130
+    for words in ("Speed", "Traceback"):  # nothing foreseen passes for measured
+        assert words not in somebody.screen
 
 
 @needs_library

@@ -87,6 +87,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
         if found is None or not found.measured:
             raise
         ended = error  # what was measured before it is shown all the same
+        found.interrupted = True
     finally:
         line.say("")
         await here.close()

@@ -123,7 +123,8 @@ class Row(msgspec.Struct):
 
 class Compared(msgspec.Struct):
     """A model in several precisions. against: the type that memory and speed are compared with;
-    base: the one that losses are measured against, "" for none. trouble: the first that a file had
+    base: the one that losses are measured against, "" for none. measured: anything was, not only
+    foreseen. interrupted: before all of it was. trouble: the first that a file had
     while it was timed. requantized: types that the source
     itself is quantized to, "" for plain weights. notes: of the measurement of losses."""
 
@@ -140,6 +141,7 @@ class Compared(msgspec.Struct):
     base_tasks: Accuracy | None = None
     tokens: int = 0
     measured: bool = False
+    interrupted: bool = False
     requantized: str = ""
     dequantized: bool = False
     notes: list[str] = []
@@ -317,7 +319,6 @@ async def measure(
     """Time the files of some rows and measure what they lose; the rows take it up as it comes.
 
     files: by type. Raises what `loss` raises; what can't be timed is the row's trouble."""
-    found.measured = True
     found.prompt, found.output = trial.prompt, trial.output
     rows = [row for row in found.rows if row.type in files]
     for row in rows:
@@ -354,6 +355,7 @@ async def _losses(
 
 def take(found: Compared, loss: Loss) -> None:
     """Enter what was lost."""
+    found.measured = True
     found.base = loss.base.name
     found.dequantized = not loss.base.original
     found.base_perplexity = loss.base.whole.perplexity if loss.base.whole else None
@@ -397,6 +399,7 @@ async def _times(
             if measured.stages and measured.stages[0].figures.calls:
                 taken[row.type].append(measured)
                 row.timed = _summed(taken[row.type], model)
+                found.measured = True
 
 
 async def _described(path: Path, home: Home, http: Http) -> names.Model:

@@ -91,6 +91,8 @@ def summary(found: Compared) -> Iterator[str]:
 
 def notes(found: Compared) -> Iterator[str]:
     """What to know when reading the figures."""
+    if found.interrupted:
+        yield say("compare.stopped")
     if found.requantized:
         yield say("compare.requantized", types=found.requantized)
     for row in found.rows:
@@ -107,7 +109,8 @@ def tables(found: Compared) -> Iterator[tuple[str, list[Words]]]:
     if any(row.lost is not None for row in found.rows):
         yield say("compare.section-loss"), [*_loss(found)]
     if any(row.timed is not None or row.decode is not None for row in found.rows):
-        yield say("compare.section-speed"), [*_speed(found)]
+        timed = any(row.timed is not None for row in found.rows)
+        yield say(f"compare.section-speed{'' if timed else '-foreseen'}"), [*_speed(found)]
 
 
 # ------------------------------------------------------------------------------------- three tables
@@ -311,15 +314,17 @@ def _loss_plot(found: Compared) -> Iterator[Plot]:
 def _speed_bars(found: Compared) -> Bars:
     bars = []
     unit: Unit = "tokens/s"
+    timed = any(row.timed is not None for row in found.rows)
     for row in found.rows:
         if row.timed is not None and row.timed.decode is not None:
             mean, note = row.timed.decode.mean, _spread(row.timed.decode.mean, row.timed.decode.sd)
             times = found.faster(row)
             note += f" · {_times(times.value)}" if times else ""
             bars.append(Bar(row.type, (mean,), note))
-        elif row.decode is not None and not found.measured:
+        elif row.decode is not None and not timed:
             bars.append(Bar(row.type, (row.decode,)))
-    return Bars(say("compare.bars-speed"), (say("compare.part-decode"),), tuple(bars), unit)
+    title = say(f"compare.bars-speed{'' if timed else '-foreseen'}")
+    return Bars(title, (say("compare.part-decode"),), tuple(bars), unit)
 
 
 def _when(row: Row) -> Cell:
