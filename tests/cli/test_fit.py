@@ -88,6 +88,44 @@ def test_what_training_takes(millstream: Run) -> None:
     assert "Training – qlora: " in done.stdout
 
 
+def test_training_that_does_not_fit(millstream: Run) -> None:
+    done = millstream("fit", "405b", "--train", "full", *QUICK)
+    assert done.returncode == 3
+    assert "✗ training (full) does not fit: it takes " in done.stdout
+    done = millstream("fit", "0.6b", "--train", "lora", *QUICK)
+    assert "✓ training (lora) fits: it takes " in done.stdout
+
+
+def test_an_architecture_that_nobody_knows(millstream: Run, tiny: str, tmp_path: Path) -> None:
+    file = tmp_path / tiny
+    file.write_bytes(file.read_bytes().replace(b"llama", b"xlama", 1))
+    done = millstream("fit", tiny, *QUICK)
+    assert "whether it fits is not known" in done.stdout
+    assert "✓ it fits" not in done.stdout
+    assert "longest context" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"blk.1.ffn_up.weight", b"blk.1.ffn_uq.weight", "blk.1.ffn_up.weight"),
+        (
+            b"llama.attention.head_count",
+            b"llama.attention.head_coumt",
+            "llama.attention.head_count",
+        ),
+    ],
+)
+def test_a_file_that_llama_cpp_will_refuse(
+    millstream: Run, tiny: str, tmp_path: Path, old: bytes, new: bytes, said: str
+) -> None:
+    file = tmp_path / tiny
+    file.write_bytes(file.read_bytes().replace(old, new))
+    done = millstream("fit", tiny, *QUICK)
+    assert "llama.cpp will refuse this file; it lacks" in done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+
+
 def test_the_report_is_one_file(millstream: Run, tiny: str, tmp_path: Path) -> None:
     done = millstream("fit", tiny, "--report", "fit.html", *QUICK)
     assert done.returncode == 0, done.stderr

@@ -51,7 +51,7 @@ class PacedServer(OpenAIServer):
         _ARRIVED.set(asyncio.get_running_loop().time())
         body = seen.body
         wanted = body.get("max_completion_tokens") or body.get("max_tokens") or 16
-        self.answer_text = [" word"] * (self.length or wanted)
+        self.answer_text = [" word"] * (wanted if self.length is None else self.length)
         return await super()._complete(request, seen, deployment, path)
 
     def _events(

@@ -422,6 +422,13 @@ async def test_a_server_that_lies_about_tokens(
         assert stage.figures.read.mean == 40
 
 
+async def test_a_server_that_says_nothing(server: PacedServer, http: Http) -> None:
+    server.length = 0
+    made = await measured(server, http)
+    assert made.trouble is not None
+    assert "without a single token" in made.trouble.message
+
+
 async def test_a_server_that_had_seen_the_prompt(server: PacedServer, http: Http) -> None:
     server.claims = {"prompt_tokens": 400, "prompt_tokens_details": {"cached_tokens": 300}}
     made = await measured(server, http, prompts=(400,))

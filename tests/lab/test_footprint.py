@@ -13,6 +13,8 @@ import pytest
 from lab import zoo
 from millstream.home import Home
 from millstream.lab import typical
+from millstream.lab.fit import lacking
+from millstream.lab.names import Model
 from millstream.lab.weigh import Weighed, weigh
 from millstream.models import gguf
 from millstream.models.embedded import EmbeddedModels
@@ -70,6 +72,7 @@ def test_what_llama_cpp_plans_is_what_is_predicted(name: str, said: dict[str, An
         raise said[name]
     model = header(name)
     assert model.weight_bytes == said[name].size
+    assert lacking(Model(name, name, (model,), "gguf")) == []
     for use, buffers in zip(USES, said[name].buffers, strict=True):
         made = footprint([model], use)
         assert made.cache + made.states == buffers.cache, use

@@ -418,6 +418,13 @@ async def test_the_packaged_model_before_it_is_here(home: Home, http: Http) -> N
     assert error.next_step.endswith("millstream models pull smollm2")
 
 
+async def test_the_packaged_model_once_it_is_here(home: Home, http: Http, tmp_path: Path) -> None:
+    made = write_llama(tmp_path / "smollm2-135m-instruct.gguf")
+    home.shelf.add(made)
+    for word in ("smollm2", "SmolLM2-135M", "embedded/smollm2", "packaged"):
+        assert (await names.find(word, home, http)).name == "smollm2-135m-instruct"
+
+
 # ------------------------------------------------------------------------------------------ on hubs
 
 

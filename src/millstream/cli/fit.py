@@ -206,7 +206,8 @@ def _finish(made: list[Fit], args: Namespace, terminal: Terminal) -> int:
         from millstream.lab.report.fit import report
 
         html.write(report(made), args.report)
-    return DOES_NOT_FIT if any(each.fits is False for each in made) else 0
+    short = any(each.fits is False or each.trains is False for each in made)
+    return DOES_NOT_FIT if short else 0
 
 
 def _plain(made: Fit) -> dict[str, Any]:
@@ -303,6 +304,7 @@ def _precisions(made: Fit, args: Namespace, terminal: Terminal) -> None:
 
 
 def _machine(made: Fit, terminal: Terminal) -> None:
+    from millstream.lab.fit import trains
     from millstream.lab.report import fit as words
 
     terminal.out(terminal.paint_out(say("fit.title-machine"), "bold"))
@@ -316,9 +318,13 @@ def _machine(made: Fit, terminal: Terminal) -> None:
         lines.append(say("fit.rooms", rooms=" · ".join(rooms)))
     for text in lines:
         terminal.out(f"  {clean(text)}")
-    sign, color = ("✗", "red") if made.fits is False else ("✓", "green")
+    signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
+    sign, color = signs[made.fits]
     for advice in made.advice:
         terminal.out(f"  {terminal.paint_out(sign, color)} {clean(advice.text)}")
+    if (advised := trains(made)) is not None:
+        sign, color = signs[made.trains]
+        terminal.out(f"  {terminal.paint_out(sign, color)} {clean(advised.text)}")
     terminal.out()
 
 

@@ -157,7 +157,9 @@ async def _describe(here: Machine, args: Namespace, terminal: Terminal) -> None:
     """Everything that is known of one model."""
     provider, _, name = args.name.rpartition("/") if "/" in args.name else (EMBEDDED, "", args.name)
     if provider == EMBEDDED:
-        facts = _facts(here.home.shelf.get(name))
+        from millstream.models import packaged
+
+        facts = _facts(here.home.shelf.get(packaged.shelved(name)))
     else:
         served = [m for s in (await here.survey()).servers for m in _served(s)]
         found = next((model for model in served if model.name == args.name), None)

@@ -179,6 +179,8 @@ class Fit(msgspec.Struct, frozen=True):
     offloads: tuple[Offload, ...]
     pace: Pace | None
     training: TrainingFootprint | None
+    trains: bool | None
+    """Whether training fits here, into memory or one card; None where it isn't asked or known."""
     how: Training | None
     advice: tuple[Advice, ...]
     notes: tuple[Advice, ...]
@@ -211,7 +213,11 @@ def fit(
     )
     room = capacity(machine)
     fits = None if room is None else memory.total <= room
+    if fits and not sizes.layers:
+        fits = None  # the cache is not in the sum
     offloads = tuple(offload(model, sizes, use, gpu, machine) for gpu in machine.gpus)
+    training = training_footprint(tensors, sizes, how) if how else None
+    place = _one_place(machine)
     made = Fit(
         name=model.name,
         source=model.source,
@@ -233,10 +239,11 @@ def fit(
         grid=tuple(grid(model, sizes, use, machine)),
         machine=machine,
         fits=fits,
-        room=tuple(rooms(model, sizes, use, room)),
+        room=tuple(rooms(model, sizes, use, room)) if sizes.layers else (),
         offloads=offloads,
         pace=predict(todo, speed, use, depth=depth) if speed else None,
-        training=training_footprint(tensors, sizes, how) if how else None,
+        training=training,
+        trains=None if training is None or place is None else training.total <= place,
         how=how,
         advice=(),
         notes=(),
@@ -259,6 +266,23 @@ def capacity(machine: Machine) -> int | None:
         return None
     usable = [g for g in machine.gpus if g.backend in machine.usable and not g.unified]
     return machine.free + max((max(0, gpu.free - _reserve(gpu)) for gpu in usable), default=0)
+
+
+def _one_place(machine: Machine) -> int | None:
+    """Bytes of the largest place there is: training is not spread over several."""
+    if machine.free is None:
+        return None
+    return max(machine.free, *(gpu.free for gpu in machine.gpus), 0)
+
+
+def trains(made: Fit) -> Advice | None:
+    """Whether the training that was asked for fits here, in words."""
+    if made.trains is None or made.training is None or made.how is None:
+        return None
+    values = {"method": made.how.method, "size": made.training.total}
+    if made.trains:
+        return Advice("lab.advice-trains", values)
+    return Advice("lab.advice-trains-not", {**values, "free": _one_place(made.machine) or 0})
 
 
 def _nominal(model: Model) -> float:
@@ -506,6 +530,28 @@ def _notes(model: Model, sizes: Shape, asked: Use) -> Iterator[Advice]:
         yield Advice("lab.note-context", values)
     if not sizes.layers:
         yield Advice("lab.note-no-layers", {"architecture": sizes.architecture or "?"})
+    if model.kind == "gguf" and (missing := lacking(model)):
+        yield Advice("lab.note-lacking", {"what": ", ".join(missing[:3]), "count": len(missing)})
+
+
+def lacking(model: Model) -> list[str]:
+    """Keys and tensors without which llama.cpp refuses a file, of architectures whose layers are
+    all made alike."""
+    header = model.header
+    if header.architecture not in _ALIKE:
+        return []
+    keys = ("block_count", "embedding_length", "attention.head_count")
+    missing = [f"{header.architecture}.{key}" for key in keys if not header.number(key)]
+    names = {tensor.name for tensor in model.tensors}
+    parts = {name.split(".", 2)[2] for name in names if _BLOCK.match(name)}
+    wanted = ["token_embd.weight", "output_norm.weight"]
+    for number in range(header.block_count or 0):
+        wanted += [f"blk.{number}.{part}" for part in sorted(parts)]
+    return missing + [name for name in wanted if name not in names]
+
+
+_ALIKE = frozenset({"gemma", "gemma2", "gemma3", "llama", "phi3", "qwen2", "qwen3", "qwen3moe"})
+_BLOCK = re.compile(r"blk\.\d+\..")
 
 
 def _doubts(made: Fit) -> Iterator[Advice]:
@@ -532,6 +578,9 @@ def _advice(made: Fit) -> Iterator[Advice]:
         elif each.layers:
             values = {"gpu": each.gpu.name, "layers": each.layers, "all": each.all}
             yield Advice("lab.advice-layers", values)
+    if made.fits is None:
+        yield Advice("lab.advice-no-cache", {"size": need, "free": free})
+        return
     if made.fits:
         best = max((room for room in made.room if room.context), key=_worth, default=None)
         if best is not None:

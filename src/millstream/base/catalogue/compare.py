@@ -41,8 +41,8 @@ MESSAGES = {
         "仅为预测：本机没有该模型的权重，未做测量。",
     ),
     "stopped": Text(
-        "Stopped before all was measured: what is missing was not, and speeds are foreseen where it is "
-        "said.",
+        "Stopped before all was measured: what is missing was not, and speeds are foreseen where "
+        "it is said.",
         "测量未完成即已停止：缺失的数值未测得；注明“预测”的速度不是测得的。",
     ),
     "predicted": Text("Predicted only (--predict).", "仅预测（--predict）。"),

@@ -161,6 +161,10 @@ MESSAGES = {
         "nothing is known of the layers of {architecture!r}: the cache is not in these sums",
         "不了解 {architecture!r} 的层结构：以下数值不含缓存",
     ),
+    "note-lacking": Text(
+        "llama.cpp will refuse this file; it lacks {count} of what it must have: {what}",
+        "llama.cpp 会拒绝该文件：缺少 {count} 项必需内容：{what}",
+    ),
     "note-noisy": Text(
         "others were using this machine while it was measured (this process got {share:.0%} of a "
         "core; spread {spread:.0%}): speeds are those of the machine when it is quiet",
@@ -196,6 +200,17 @@ MESSAGES = {
     "advice-fits": Text(
         "it fits: up to {context:,} tokens of context for each of {slots} calls at once",
         "可以运行：{slots} 个并发，每个最多 {context:,} 个 token 的上下文",
+    ),
+    "advice-trains": Text(
+        "training ({method}) fits: it takes {size}", "可以训练（{method}）：需要 {size}"
+    ),
+    "advice-trains-not": Text(
+        "training ({method}) does not fit: it takes {size}, {free} are free in one place",
+        "无法训练（{method}）：需要 {size}，而单个设备最多可用 {free}",
+    ),
+    "advice-no-cache": Text(
+        "without its cache it takes {size}, {free} are free; whether it fits is not known",
+        "不计缓存需要 {size}，可用 {free}；无法判断是否放得下",
     ),
     "advice-too-large": Text(
         "it does not fit: {size} are needed, {free} are free",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from millstream.base import MillstreamError
+from millstream.base import Failed, MillstreamError
 from millstream.lab.bench import watch
 from millstream.lab.bench.calls import Call
 from millstream.lab.bench.cost import Cost, Prices, cost
@@ -287,8 +287,8 @@ class _Session:
                     self.made.stages.append(stage)
                 good = await self._repeat(number, stage, times[number], prompts, repetition, ruler)
                 in_vain[number] = 0 if good else in_vain[number] + 1
-        if self._error is not None and not any(stage.figures.calls for stage in stages):
-            raise _Stop(self._error)
+        if not any(stage.figures.calls for stage in stages):
+            raise _Stop(self._error or Failed("bench.empty-answers", model=subject.label))
 
     async def _warm_up(self, number: int, point: Point, prompts: Prompts) -> None:
         """Calls that nobody counts. Raises if none of them succeeds."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from millstream.base import say
 from millstream.lab.fit import Cell as Place
-from millstream.lab.fit import Fit, Layers, Offload, Row, shown
+from millstream.lab.fit import Fit, Layers, Offload, Row, shown, trains
 from millstream.lab.plan import AppPlan, Loaded, Score
 from millstream.lab.precision import PLAIN
 from millstream.lab.recommend import Choice
@@ -274,7 +274,9 @@ def _sections(fit: Fit, prefix: str) -> Iterator[Section]:
         head = (Column(say("fit.head-part")), Column(say("fit.head-size"), "bytes", strong=True))
         table = Table(head, tuple((item.part, item.size) for item in parts),
                       marked=(len(parts) - 1,))  # fmt: skip
-        yield Section(prefix + say("fit.title-training"), (method, chart, table))
+        said = trains(fit)
+        words = (method,) if said is None else (method, said.text)
+        yield Section(prefix + say("fit.title-training"), (*words, chart, table))
 
 
 def _limits(fit: Fit) -> Iterator[tuple[str, float]]:
