@@ -474,3 +474,41 @@ async def test_nothing_is_loaded_before_it_is_used() -> None:
     code = "import sys, millstream.models.router, millstream.models.presets; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"aiohttp", "jsonschema"} & set(out.stdout.split())
+
+
+class TestSilence:
+    @pytest.mark.parametrize("beginning", [b"", b'{"half": '])
+    async def test_an_answer_that_is_due_soon_is_not_waited_for_without_end(
+        self, beginning: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A model may think for minutes; a hub, or a list of models, has nothing to think about."""
+        monkeypatch.setattr("millstream.models.http._SILENCE", 0.2)
+
+        async def silent(request: web.BaseRequest) -> web.StreamResponse:
+            if beginning:
+                answer = web.StreamResponse()
+                await answer.prepare(request)
+                await answer.write(beginning)
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        async with serving(silent) as url, Http(environ={}) as http:
+            error = await failure(http.request_json("GET", url))
+            assert error.message == f"{url} let 0.2 s pass in silence"
+
+            async def model() -> None:
+                async with http.stream("GET", url) as exchange:
+                    await exchange.read()
+
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(model(), 0.6)
+
+    async def test_what_the_settings_say_goes_before(self) -> None:
+        async def silent(request: web.BaseRequest) -> web.StreamResponse:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        patience = Patience(first_byte=0.1)
+        async with serving(silent) as url, Http(environ={}, patience=patience) as http:
+            error = await failure(http.request_json("GET", url))
+            assert "network.first_byte_timeout" in error.message

@@ -264,7 +264,8 @@ def _ranges(
     async def fetch(offset: int, length: int) -> bytes:
         wanted = {**headers, "Range": f"bytes={offset}-{offset + length - 1}"}
         data = bytearray()
-        async with http.stream("GET", url, headers=wanted, errors=_past, redirects=True) as answer:
+        asked = http.stream("GET", url, headers=wanted, errors=_past, redirects=True, soon=True)
+        async with asked as answer:
             skip = offset if answer.status == 200 else 0
             if skip > 1 << 28:
                 raise Failed("lab.no-ranges", server=answer.server)

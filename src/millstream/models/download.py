@@ -41,6 +41,7 @@ _PASSING = frozenset(
         "hung-up",
         "idle",
         "no-first-byte",
+        "silent",
         "http-broken",
         "connection-refused",
         "connect-timeout",
@@ -209,7 +210,12 @@ class _Fetch:
                 sent["If-Range"] = self.mark
         try:
             async with self.http.stream(
-                "GET", self.remote.url, headers=sent, errors=self._refused, redirects=True
+                "GET",
+                self.remote.url,
+                headers=sent,
+                errors=self._refused,
+                redirects=True,
+                soon=True,
             ) as exchange:
                 self._begin(exchange)
                 async for piece in exchange:

@@ -52,6 +52,9 @@ _SECRET_HEADERS = frozenset(
 )
 
 
+_SILENCE = 60.0  # seconds, where an answer is due soon
+
+
 class Patience(msgspec.Struct, frozen=True):
     """How long to wait, in seconds; None waits for ever. There is no limit on a whole call.
 
@@ -146,12 +149,14 @@ class Http:
         data: bytes | None = None,
         errors: Callable[[Refusal], Exception] = refused,
         redirects: bool = False,
+        soon: bool = False,
     ) -> Exchange:
         """Send a request when entered with `async with`, and iterate over the answer's bytes.
 
         json: a body to encode; data: a body that is already bytes. errors: makes the error to
         raise from a refusal. redirects: follow them (GET and HEAD only; headers other than Range
-        are not taken to another host).
+        are not taken to another host). soon: nobody has to think for this answer, so silence has a
+        limit where the settings have none.
 
         Raises NotHere (no way to the server), Failed (cut, too slow), and what `errors` gives.
         """
@@ -159,7 +164,16 @@ class Http:
         if json is not None:
             data = _encoded(json)
             sent.setdefault("Content-Type", "application/json")
-        return Exchange(self, method, url, sent, data, errors=errors, redirects=redirects)
+        patience = self._brief() if soon else None
+        return Exchange(
+            self, method, url, sent, data, errors=errors, redirects=redirects, patience=patience
+        )
+
+    def _brief(self) -> Patience:
+        usual = self.patience
+        return msgspec.structs.replace(
+            usual, first_byte=usual.first_byte or _SILENCE, idle=usual.idle or _SILENCE
+        )
 
     async def request_json(
         self,
@@ -175,7 +189,14 @@ class Http:
         """The parsed JSON of a whole answer; None for an empty one. Raises as `stream` does, and
         Failed for an answer that is not JSON."""
         async with self.stream(
-            method, url, headers=headers, json=json, data=data, errors=errors, redirects=redirects
+            method,
+            url,
+            headers=headers,
+            json=json,
+            data=data,
+            errors=errors,
+            redirects=redirects,
+            soon=True,
         ) as exchange:
             body = await exchange.read()
         if not body.strip():
@@ -420,7 +441,10 @@ class Exchange:
         return await asyncio.to_thread(keeper) if keeper is not None else None
 
     def _too_slow(self, *, first: bool) -> Failed:
-        patience = self._patience
+        patience, usual = self._patience, self._http.patience
+        seconds = patience.first_byte if first else patience.idle
+        if seconds == _SILENCE and None in (usual.first_byte, usual.idle):
+            return Failed("models.silent", server=self.server, seconds=seconds)
         if first:
             return Failed("models.no-first-byte", server=self.server, seconds=patience.first_byte)
         return Failed(

@@ -76,6 +76,12 @@ MESSAGES = {
         "Raise network.first_byte_timeout, or remove it: it is off by default.",
         "请调大 network.first_byte_timeout，或删除该设置（默认不限时）。",
     ),
+    "silent": Text(
+        "{server} let {seconds:g} s pass in silence",
+        "{server} 已沉默 {seconds:g} 秒",
+        "Try again; if it stays silent, look at the server, or at the proxy before it.",
+        "请重试；若仍无响应，请检查该服务或其前面的代理。",
+    ),
     "idle": Text(
         "{server} fell silent for {seconds} s, the limit of network.idle_timeout; "
         "{characters} characters had arrived",
