@@ -36,6 +36,7 @@ from millstream.lab.bench.words import figures as in_words
 from millstream.lab.hardware import Rate, Speed
 from millstream.lab.report import html
 from millstream.lab.report.bench import report
+from millstream.lab.report.document import Plot
 from millstream.models import presets
 from millstream.models.http import Http, Patience
 from models.loopback import Refusal, Seen, reply
@@ -787,6 +788,26 @@ def test_files_that_are_no_runs(tmp_path: Path, data: bytes, words: str) -> None
 
 
 # -------------------------------------------------------------------------------------- in words
+
+
+def test_lines_of_a_report_that_differ_have_names_that_differ() -> None:
+    made = run_of(1.0)
+    (measured,) = made.measured
+    (stage,) = measured.stages
+    measured.stages = [
+        msgspec.structs.replace(stage, point=Point(prompt, 8, concurrency=count, way=Way(threads)))
+        for prompt in (64, 128)
+        for threads in (1, 2)
+        for count in (1, 2, 4)
+    ]
+    plots = [b for s in report(made, None).sections for b in s.blocks if isinstance(b, Plot)]
+    lines = [[series.name for series in plot.series] for plot in plots]
+    assert max(map(len, lines)) >= 8
+    for names in lines:
+        assert len(set(names)) == len(names)
+    said = [name for names in lines for name in names]
+    for words in ("a/m, 128 → 8 · threads 2: decode", "a/m, threads 1: prefill"):
+        assert any(words in name for name in said), said
 
 
 async def test_a_report_says_everything(server: PacedServer, http: Http) -> None:

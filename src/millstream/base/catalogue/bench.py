@@ -252,7 +252,7 @@ MESSAGES = {
     "point-at-once": Text("{count} at once", "并发 {count}"),
     "point-constant": Text("{rate:g}/s", "每秒 {rate:g} 次"),
     "point-poisson": Text("{rate:g}/s, Poisson", "每秒 {rate:g} 次（泊松）"),
-    "point-threads": Text("{count} threads", "{count} 线程"),
+    "point-threads": Text("threads {count}", "{count} 线程"),
     "point-batch": Text("batch {count}", "批 {count}"),
     "point-layers": Text("{count} GPU layers", "GPU 层 {count}"),
     "head-point": Text("prompt → answer", "提示词 → 回答"),

@@ -8,6 +8,7 @@ from millstream.base import say
 from millstream.lab.bench.against import Comparison, Difference
 from millstream.lab.bench.measure import Point, Stage
 from millstream.lab.bench.stats import Spread
+from millstream.lab.bench.subject import Way
 from millstream.lab.fit import shown
 
 FIGURES = (
@@ -52,13 +53,17 @@ def point(point: Point) -> str:
         parts.append(say(key, rate=point.rate))
     elif point.concurrency > 1:
         parts.append(say("bench.point-at-once", count=point.concurrency))
-    if point.way.threads:
-        parts.append(say("bench.point-threads", count=point.way.threads))
-    if point.way.batch:
-        parts.append(say("bench.point-batch", count=point.way.batch))
-    if point.way.layers is not None:
-        parts.append(say("bench.point-layers", count=point.way.layers))
-    return " · ".join(parts)
+    return " · ".join([*parts, *way(point.way)])
+
+
+def way(loaded: Way) -> Iterator[str]:
+    """How a model was loaded, where it was said how."""
+    if loaded.threads:
+        yield say("bench.point-threads", count=loaded.threads)
+    if loaded.batch:
+        yield say("bench.point-batch", count=loaded.batch)
+    if loaded.layers is not None:
+        yield say("bench.point-layers", count=loaded.layers)
 
 
 def figures(stage: Stage, currency: str = "") -> dict[str, str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from millstream.base import say
 from millstream.lab.bench import words
 from millstream.lab.bench.against import Comparison
 from millstream.lab.bench.measure import Measured, Run, Stage
+from millstream.lab.bench.measure import Point as Asked
 from millstream.lab.bench.stats import percentile
+from millstream.lab.bench.subject import Way
 from millstream.lab.fit import shown
 from millstream.lab.report.document import (
     Axis,
@@ -99,10 +103,10 @@ def _summary(measured: Sequence[Measured]) -> Iterator[str]:
             )
         if best.roof is not None and best.roof.decode_share:
             yield say("bench.summary-roof", label=each.label, share=best.roof.decode_share)
-        for some in _alike(stages, lambda s: (s.point.prompt, s.point.output, s.point.depth)):
+        for label, some in _by_load(each, stages):
             if (knee := _knee(some)) is not None:
                 count, output, top = knee
-                values = {"label": each.label, "count": count, "output": output, "best": top}
+                values = {"label": label, "count": count, "output": output, "best": top}
                 yield say("bench.summary-knee", **values)
     noisy = sum(stage.noisy for each in measured for stage in _good(each))
     if noisy:
@@ -208,25 +212,25 @@ def _plots(measured: Sequence[Measured], run: Run) -> Iterator[Section]:
 def _by_context(measured: Sequence[Measured]) -> Iterator[Series]:
     """Decode and prefill by tokens of context, of calls that were alone."""
     for each in measured:
-        for key in ("decode", "prefill"):
-            points: dict[float, Point] = {}
-            for stage in _good(each):
-                values = getattr(stage.figures, key)
-                alone = stage.point.concurrency == 1 and not stage.point.rate
-                if values is not None and alone:
-                    x = float(stage.point.depth + stage.point.prompt)
-                    if x not in points:
-                        points[x] = Point(x, values.mean, spread=values.sd)
-            if len(points) > 1:
-                some = tuple(points[x] for x in sorted(points))
-                yield Series(say(f"bench.series-{key}", label=each.label), some)
+        alone = [s for s in _good(each) if s.point.concurrency == 1 and not s.point.rate]
+        for label, some in _by_way(each, alone):
+            for key in ("decode", "prefill"):
+                points: dict[float, Point] = {}
+                for stage in some:
+                    values = getattr(stage.figures, key)
+                    if values is not None:
+                        x = float(stage.point.depth + stage.point.prompt)
+                        points.setdefault(x, Point(x, values.mean, spread=values.sd))
+                if len(points) > 1:
+                    line = tuple(points[x] for x in sorted(points))
+                    yield Series(say(f"bench.series-{key}", label=label), line)
 
 
 def _by_concurrency(measured: Sequence[Measured]) -> Iterator[Series]:
     """Output of all calls, and that of each of them."""
     for each in measured:
         closed = [stage for stage in _good(each) if not stage.point.rate]
-        for some in _alike(closed, lambda s: (s.point.prompt, s.point.output, s.point.depth)):
+        for label, some in _by_load(each, closed):
             if len({stage.point.concurrency for stage in some}) < 2:
                 continue
             for key in ("output", "decode"):
@@ -235,7 +239,7 @@ def _by_concurrency(measured: Sequence[Measured]) -> Iterator[Series]:
                     for stage in sorted(some, key=lambda s: s.point.concurrency)
                     if (values := getattr(stage.figures, key)) is not None
                 )
-                yield Series(say(f"bench.series-{key}", label=each.label), points)
+                yield Series(say(f"bench.series-{key}", label=label), points)
 
 
 def _distribution(name: str, values: Iterable[float]) -> Series:
@@ -303,10 +307,22 @@ def _against(made: Comparison) -> Section:
     return Section(say("bench.section-against"), (table, *words.notes(made)))
 
 
-def _alike(stages: Sequence[Stage], key: object) -> Iterator[list[Stage]]:
-    """The stages in groups of the same key, in their order."""
-    assert callable(key)
-    found: dict[object, list[Stage]] = {}
+def _by_load(measured: Measured, stages: Sequence[Stage]) -> Iterator[tuple[str, list[Stage]]]:
+    """The stages in groups that differ in the calls at once only, in their order; each with the
+    model's name, and what sets the group apart if there are several."""
+    found: dict[Asked, list[Stage]] = {}
     for stage in stages:
-        found.setdefault((key(stage), stage.point.way), []).append(stage)
-    yield from found.values()
+        alone = msgspec.structs.replace(stage.point, concurrency=1, rate=0.0, profile="concurrent")
+        found.setdefault(alone, []).append(stage)
+    for point, some in found.items():
+        yield measured.label if len(found) == 1 else f"{measured.label}, {words.point(point)}", some
+
+
+def _by_way(measured: Measured, stages: Sequence[Stage]) -> Iterator[tuple[str, list[Stage]]]:
+    """The same for stages that differ in lengths and calls only."""
+    found: dict[Way, list[Stage]] = {}
+    for stage in stages:
+        found.setdefault(stage.point.way, []).append(stage)
+    for way, some in found.items():
+        told = " · ".join(words.way(way))
+        yield measured.label if len(found) == 1 else f"{measured.label}, {told or '–'}", some
