@@ -4,6 +4,7 @@ traceback. Errors are tested as the text that a person sees."""
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from canned import document, edges, end, node, start
 from cli.parts import Run, llm, template
+from cli.person import COMMAND
 from millstream.cli import main
 
 Say = Callable[..., tuple[int, str]]
@@ -361,3 +363,16 @@ def test_nothing_answers_where_the_model_should_be(millstream: Run, speaks: str)
     assert "\n  → Start the server there, or see what was looked for and what answered: " in (
         done.stderr
     )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["fit 7b --no-speed", "models", "check hello.yml", "--help"])
+def test_streams_that_are_closed(
+    env: dict[str, str], hello: str, tmp_path: Path, closed: str, words: str
+) -> None:
+    command = f"{' '.join(COMMAND)} {words} {closed}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=env, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Millstream" not in done.stderr

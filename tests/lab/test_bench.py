@@ -803,9 +803,9 @@ def test_lines_of_a_report_that_differ_have_names_that_differ() -> None:
     plots = [b for s in report(made, None).sections for b in s.blocks if isinstance(b, Plot)]
     lines = [[series.name for series in plot.series] for plot in plots]
     assert max(map(len, lines)) >= 8
-    for names in lines:
-        assert len(set(names)) == len(names)
-    said = [name for names in lines for name in names]
+    for line in lines:
+        assert len(set(line)) == len(line)
+    said = [name for line in lines for name in line]
     for words in ("a/m, 128 → 8 · threads 2: decode", "a/m, threads 1: prefill"):
         assert any(words in name for name in said), said
 

@@ -24,6 +24,7 @@ READER_GONE = 141  # as a shell reports a process that SIGPIPE ended
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code. See docs/cli.md for the codes."""
+    _open_what_is_closed()
     terminal = Terminal(color=_wanted_color(argv))
     try:
         set_language(_wanted_language(argv))
@@ -55,6 +56,14 @@ def main(argv: Sequence[str]) -> int:
         return Failed.exit_code
     finally:
         set_language(None)
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that whoever started this has closed lead nowhere. In their order, so that
+    each gets the number that is its own, and no other file does."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _parse(argv: Sequence[str]) -> Namespace | None:
