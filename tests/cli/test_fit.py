@@ -242,3 +242,9 @@ def test_a_person_sees_what_is_being_done(person: object) -> None:
     somebody: Person = person("fit", "7b", *QUICK, columns=60)  # type: ignore[operator]
     assert somebody.wait() == 0
     assert "On this machine" in somebody.screen
+
+
+def test_quantized_values_need_flash_attention(millstream: Run, tiny: str) -> None:
+    done = millstream("fit", tiny, "--values", "Q8_0", "--no-flash", *QUICK)
+    assert done.returncode == 2
+    assert "with flash attention only" in done.stderr

@@ -212,11 +212,11 @@ def _ask(args: Namespace) -> Ask:
         threads=_counts("--threads", args.threads, 1) or (0,),
         batches=_counts("--batch", args.batch, 1) or (0,),
         layers=_counts("--gpu-layers", args.gpu_layers, 0) or (None,),
-        requests=_counts("--requests", args.requests, 0)[0],
-        repetitions=_counts("--repetitions", args.repetitions, 1)[0],
-        warm_up=_counts("--warm-up", args.warm_up, 0)[0],
+        requests=_count("--requests", args.requests, 0),
+        repetitions=_count("--repetitions", args.repetitions, 1),
+        warm_up=_count("--warm-up", args.warm_up, 0),
         timeout=_number("--timeout", args.timeout, 0) or None,
-        seed=_counts("--seed", args.seed, 0)[0],
+        seed=_count("--seed", args.seed, 0),
         prices=Prices(
             _number("--watts", args.watts, 0),
             _number("--kwh-price", args.kwh_price, 0),
@@ -249,6 +249,13 @@ def _counts(option: str, text: str, least: int) -> tuple[int, ...]:
     if text and not found:
         raise BadInput("bench.bad-list", option=option, given=text, least=least)
     return tuple(dict.fromkeys(found))
+
+
+def _count(option: str, text: str, least: int) -> int:
+    """One whole number."""
+    if not text.strip().isdecimal() or int(text) < least:
+        raise BadInput("bench.bad-number", option=option, given=text, least=least)
+    return int(text)
 
 
 def _number(option: str, text: str, least: float) -> float:

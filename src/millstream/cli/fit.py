@@ -87,6 +87,8 @@ def _sound(args: Namespace) -> None:
         if getattr(args, name) and not args.file:
             option = "--run" if name == "really" else f"--{name}"
             raise BadInput("fit.only-with-app", option=option)
+    if args.no_flash and args.values.upper() not in ("F32", "F16", "BF16"):
+        raise BadInput("fit.values-need-flash", type=args.values)
     if args.report is not None:
         from millstream.lab.report import html
 

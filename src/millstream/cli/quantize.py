@@ -48,6 +48,8 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
     types = types_of(args.types)
     if args.report:
         html.check(args.report)
+    if args.threads is not None and args.threads < 1:
+        raise BadInput("bench.bad-number", option="--threads", given=str(args.threads), least=1)
     here = machine(args, terminal)
     try:
         async with _source(args, here, terminal) as (path, name):

@@ -52,14 +52,18 @@ MESSAGES = {
     "refused": Text(
         "llama.cpp cannot load {model}: {words}",
         "llama.cpp 无法加载 {model}：{words}",
-        "Fetch the file again with `millstream models pull`, or take another model.",
-        "请用 `millstream models pull` 重新获取该文件，或换用其他模型。",
+        "If this shell or container limits memory, give it more; else fetch the file again with "
+        "`millstream models pull`, or take another model.",
+        "若当前 shell 或容器限制了内存，请放宽限制；否则请用 `millstream models pull` "
+        "重新获取该文件，或换用其他模型。",
     ),
     "crashed-loading": Text(
         "llama.cpp broke down while it loaded {model} ({how}): {words}",
         "llama.cpp 在加载 {model} 时崩溃（{how}）：{words}",
-        "Fetch the file again with `millstream models pull`, or take another model.",
-        "请用 `millstream models pull` 重新获取该文件，或换用其他模型。",
+        "If this shell or container limits memory, give it more; else fetch the file again with "
+        "`millstream models pull`, or take another model.",
+        "若当前 shell 或容器限制了内存，请放宽限制；否则请用 `millstream models pull` "
+        "重新获取该文件，或换用其他模型。",
     ),
     "killed-loading": Text(
         "{model} was killed by the system while it was loaded ({how}): most likely memory ran out",

@@ -16,6 +16,12 @@ MESSAGES = {
         "Write one with: millstream run APP.yml … --json > result.json",
         "可用以下命令生成：millstream run APP.yml … --json > result.json",
     ),
+    "values-need-flash": Text(
+        "llama.cpp keeps values as {type} with flash attention only",
+        "llama.cpp 仅在启用 flash attention 时才能以 {type} 保存值缓存",
+        "Leave --no-flash out, or take --values F16.",
+        "请去掉 --no-flash，或使用 --values F16。",
+    ),
     "only-with-app": Text(
         "{option} goes with --for APP.yml",
         "{option} 需要与 --for APP.yml 一起使用",

@@ -229,8 +229,9 @@ MESSAGES = {
         "请改用 {type} 版本：{size}",
     ),
     "advice-smaller": Text(
-        "no quantization of it fits here: take a smaller model (millstream models recommend)",
-        "任何量化都无法在本机运行：请换用更小的模型（millstream models recommend）",
+        "no quantization of it that is worth having fits: take a smaller model "
+        "(millstream models recommend)",
+        "没有值得使用的量化能在本机运行：请换用更小的模型（millstream models recommend）",
     ),
     "advice-card": Text(
         "{gpu} takes all of it, with up to {context:,} tokens of context",

@@ -100,10 +100,9 @@ MESSAGES = {
         "请用 --scratch 指定其他文件夹。",
     ),
     "no-disk": Text(
-        "the models do not fit into memory together, and the base's predictions not into {folder}: "
-        "{needed:,} bytes are needed, {free:,} are free",
-        "内存无法同时容纳这些模型，{folder} 也放不下基准模型的预测：需要 {needed:,} 字节，"
-        "可用 {free:,} 字节",
+        "the base's predictions do not fit into {folder}: {needed:,} bytes are needed, {free:,} "
+        "are free",
+        "{folder} 放不下基准模型的预测：需要 {needed:,} 字节，可用 {free:,} 字节",
         "Name a folder with more room by --scratch, or take fewer --chunks.",
         "请用 --scratch 指定空间更大的文件夹，或减少 --chunks。",
     ),

@@ -23,13 +23,13 @@ MESSAGES = {
     "cannot-write": Text(
         "{file} cannot be written: {reason}",
         "无法写入 {file}：{reason}",
-        "Name another place with -o, or make room there.",
-        "请用 -o 指定其他位置，或在该处腾出空间。",
+        "Name another place (-o; of compare: --scratch), or make room there.",
+        "请指定其他位置（-o；compare 用 --scratch），或在该处腾出空间。",
     ),
     "no-disk": Text(
         "not enough room in {folder}: {needed:,} bytes are needed, {free:,} are free",
         "{folder} 空间不足：需要 {needed:,} 字节，可用 {free:,} 字节",
-        "Name a place with more room by -o, or ask for fewer types.",
+        "Name a place with more room (-o; of compare: --scratch), or ask for fewer types.",
         "请用 -o 指定空间更大的位置，或减少类型。",
     ),
     "no-tensors": Text(

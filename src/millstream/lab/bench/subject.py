@@ -15,6 +15,7 @@ Formats: `/tokenize` and `/apply-template` of llama.cpp's server; `/tokenize` of
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -311,11 +312,16 @@ class Ollama(Subject):
 # ------------------------------------------------------------------------------- finding it
 
 
+_BARE = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+|\[[0-9a-fA-F:]+\]):\d{1,5}(/|$)")
+
+
 async def find(word: str, home: Home, http: Http, *, model: str = "") -> Subject:
     """What a word of the command line means. model: the server's model, for a URL.
 
     Raises BadInput, NotHere."""
     word = word.strip()
+    if _BARE.match(word):
+        word = f"http://{word}"
     if word.lower().startswith(("http://", "https://")):
         return await _at(word, model, home, http)
     if _is_file(word):
