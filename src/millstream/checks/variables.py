@@ -49,7 +49,8 @@ class _Checker:
         self.plan = plan
         self.app = plan.app
         self.specs = {spec.id: spec for spec in self.app.graph.nodes}
-        self.before = _before(self.app)
+        self.bits = {id: bit for bit, id in enumerate(self.specs)}
+        self.before = _before(self.app, self.bits)
         self.outputs: dict[str, dict[str, str] | None] = {}
 
     def problems(self) -> Iterator[Problem]:
@@ -158,7 +159,8 @@ class _Checker:
             or spec.id in self.parents(other)
         ):
             return True
-        return any(owner in self.before.get(id, ()) for id in (spec.id, *self.parents(spec)))
+        bit = 1 << self.bits[owner]
+        return any(self.before.get(id, 0) & bit for id in (spec.id, *self.parents(spec)))
 
     def problem(
         self, spec: dsl.Node, reading: Reading, severity: Severity, code: str, **values: Any
@@ -169,22 +171,22 @@ class _Checker:
         return Problem(severity, code, place, values)
 
 
-def _before(app: dsl.App) -> dict[str, set[str]]:
-    """For each node all nodes from which a way of edges leads to it."""
-    incoming: dict[str, list[str]] = defaultdict(list)
+def _before(app: dsl.App, bits: dict[str, int]) -> dict[str, int]:
+    """For each node all nodes from which a way of edges leads to it, as bits of a number: sets
+    would take gigabytes in a long chain."""
+    waiting = dict.fromkeys(bits, 0)
     outgoing: dict[str, list[str]] = defaultdict(list)
-    ids = {node.id for node in app.graph.nodes}
     for edge in app.graph.edges:
-        if edge.source in ids and edge.target in ids:
-            incoming[edge.target].append(edge.source)
+        if edge.source in bits and edge.target in bits:
+            waiting[edge.target] += 1
             outgoing[edge.source].append(edge.target)
-    waiting = {id: len(incoming[id]) for id in ids}
-    ready = [id for id in ids if not waiting[id]]
-    before: dict[str, set[str]] = {id: set() for id in ids}
+    ready = [id for id, count in waiting.items() if not count]
+    before = dict.fromkeys(bits, 0)
     while ready:
         id = ready.pop()
+        own = before[id] | 1 << bits[id]
         for target in outgoing[id]:
-            before[target] |= before[id] | {id}
+            before[target] |= own
             waiting[target] -= 1
             if not waiting[target]:
                 ready.append(target)

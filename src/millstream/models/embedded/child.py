@@ -82,6 +82,7 @@ def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
     if task.get("layers") is not None:
         params.n_gpu_layers, params.fit_params = task["layers"], False
     params.warmup = False
+    params.prefill_assistant = False  # an answer is a turn of its own, as everywhere else
     params.cache_ram_mib = 0  # no copies of old prompts beside the slots: memory is as predicted
     params.sleep_idle_seconds = task["sleep"]
     params.port = 0
