@@ -173,6 +173,34 @@ async def test_an_answer_keeps_to_a_json_schema(
     assert items[-1].rung == "grammar"
 
 
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        {
+            "type": "object",
+            "properties": {"a": {"type": "integer"}},
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+    ],
+)
+async def test_an_answer_after_an_answer_is_a_turn_of_its_own(
+    models: EmbeddedModels, http: Http, packaged_model: Path, schema: dict[str, Any] | None
+) -> None:
+    """A prompt may end with an example of an answer, where the user's text is empty."""
+    target = await models.target(packaged_model, context=1024, slots=1)
+    example = '{"a": 1}'
+    said = [Message("user", "One."), Message("assistant", example)]
+    params = {"temperature": 0, "max_tokens": 24, "ignore_eos": schema is None}
+    ref = ModelRef("embedded", "m")
+    text, _ = await answer(http, target, ModelRequest(ref, said, params=params, schema=schema))
+    assert text.strip()
+    if schema is not None:
+        assert isinstance(json.loads(text)["a"], int)
+
+
 async def test_calls_at_the_same_time_are_batched(
     models: EmbeddedModels, http: Http, packaged_model: Path
 ) -> None:
