@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from canned import edges, end, node, start
-from cli.parts import Run, Write, template
+from cli.parts import Run, Write, llm, template
+from cli.person import COMMAND
 from millstream.checks import Report
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
@@ -79,6 +81,27 @@ def test_the_worst_file_decides(millstream: Run, hello: str, speaks: str, tmp_pa
     assert "greet  template-transform" in verbose.stdout
 
 
+def test_offline_goes_for_models_too(env: dict[str, str], speaks: str, tmp_path: Path) -> None:
+    env = {**env, "OPENAI_API_KEY": "sk-1"}
+    words = (speaks, "--model", "openai/gpt-4o", "--offline")
+    for command in (("check", *words), ("run", *words, "name=x")):
+        done = subprocess.run(
+            [*COMMAND, *command], capture_output=True, text=True, env=env, cwd=tmp_path, check=False
+        )
+        assert done.returncode == 3, done.stdout
+        assert "--offline forbids that" in done.stdout + done.stderr
+        assert "sk-1" not in done.stdout + done.stderr
+
+
+def test_a_binding_in_a_hint_can_be_pasted(millstream: Run, write: Write, tmp_path: Path) -> None:
+    ask = llm()
+    ask["data"]["model"].update(provider="bedrock", name="amazon nova")
+    app = write("nova.yml", [start("name"), ask, end(answer="llm.text")],
+                edges("start>llm", "llm>end")).name  # fmt: skip
+    done = millstream("check", app)
+    assert "--bind 'bedrock/amazon nova'=PROVIDER/NAME`, or `--local`." in done.stdout
+
+
 def test_a_folder_stands_for_the_app_files_in_it(
     millstream: Run, hello: str, tmp_path: Path
 ) -> None:
@@ -87,6 +110,8 @@ def test_a_folder_stands_for_the_app_files_in_it(
     (tmp_path / hello).rename(deep / "a.yml")
     (deep / "b.dify").write_text((deep / "a.yml").read_text())
     (tmp_path / "apps" / "package.json").write_text('{"name": "not an app"}')
+    (tmp_path / "apps" / "data.json").write_text("[1, 2]")
+    (tmp_path / "apps" / "playbook.yml").write_text("- hosts: all\n  tasks: []\n")
     (tmp_path / "apps" / "notes.txt").write_text("text")
     hidden = tmp_path / "apps" / ".git"
     hidden.mkdir()

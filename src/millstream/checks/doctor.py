@@ -377,6 +377,7 @@ def _missing(target: _Target, around: Surroundings, here: list[Listener]) -> Ite
         "name": target.name or "NAME",
         "port": port,
         "url": probe.url,
+        "models": probe.url.rstrip("/").removesuffix("/v1") + "/v1/models",
         "host": urlsplit(probe.url).hostname,
         "address": probe.address,
         "detail": probe.detail,

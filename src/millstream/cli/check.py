@@ -66,7 +66,7 @@ async def _check(
             try:
                 app = App(read(file, terminal), choice=choice(args), home=args.home)
             except MillstreamError as error:
-                if sought and error.code == "dsl.not-an-app":
+                if sought and error.code in ("dsl.not-an-app", "dsl.not-mapping"):
                     continue
                 report = unreadable(file, error)
             else:

@@ -82,6 +82,13 @@ async def resolves_privately(host: str) -> bool:
     return bool(found) and all(is_private_address(str(entry[4][0])) for entry in found)
 
 
+async def is_outside(url: str) -> bool:
+    """Whether an address is beyond this machine and its private network."""
+    host = urlsplit(url).hostname or ""
+    near = is_private(host)
+    return not (await resolves_privately(host) if near is None else near)
+
+
 class Proxies:
     """The proxies that the environment names, and the hosts for which there is none."""
 

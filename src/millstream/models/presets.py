@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -171,7 +172,9 @@ def target(
     if known is None:
         known = PRESETS["openai_api_compatible"]
         if not base_url:
-            raise NotHere("models.unknown-provider", provider=provider_name(provider), name=name)
+            family = provider_name(provider)
+            bind = shlex.quote(f"{family}/{name}")
+            raise NotHere("models.unknown-provider", provider=family, name=name, bind=bind)
     options = known.options | dict(options or {})
     protocol = protocol or known.protocol
     quirks = known.quirks if protocol == known.protocol else Quirks()

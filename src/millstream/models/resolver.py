@@ -8,8 +8,9 @@ serves (a loaded model first), the largest model on the shelf that fits into the
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -205,7 +206,8 @@ class Resolver:
             label = ""
         code = "resolver.needs-bind" if label else "resolver.needs-model"
         wanted = f"{provider_name(ref.provider)}/{ref.name}"
-        return NotHere(code, model=wanted, why=error.message, first=error.next_step, label=label)
+        values: dict[str, Any] = {"why": error.message, "first": error.next_step, "label": label}
+        return NotHere(code, model=wanted, bind=shlex.quote(wanted), **values)
 
 
 def _find(server: Server, name: str) -> ServerModel | None:

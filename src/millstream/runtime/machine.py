@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +20,7 @@ from millstream.engine import Need, Plan, Ports
 from millstream.engine.limits import Limits, profile
 from millstream.engine.ports import ModelRef, ToolRef
 from millstream.home import Binding, Bindings, Home, every_model, everything_local, parse_bind
+from millstream.models.hosts import is_outside
 from millstream.models.resolver import LOCAL, Resolution, Resolver
 from millstream.runtime.choice import Choice
 from millstream.runtime.clock import SystemClock
@@ -225,7 +227,7 @@ class Machine:
     async def _meet(self, need: Need, resolver: Resolver) -> Met:
         wanted = str(need.ref)
         if need.kind == "model":
-            return _met(need, await resolver.resolve(need.ref))
+            return _met(need, await self._resolve(resolver, need.ref))
         try:
             if need.kind == "code":
                 self.sandbox.ready(need.ref)
@@ -236,6 +238,15 @@ class Machine:
         except MillstreamError as error:
             return Met(need, wanted, error=error)
         return Met(need, wanted, used=wanted)
+
+    async def _resolve(self, resolver: Resolver, ref: ModelRef) -> Resolution:
+        """What a model is here; nothing, if it is out of reach by the settings."""
+        found = await resolver.resolve(ref)
+        url = getattr(found.target, "base_url", "")
+        if self.http.offline and url and await is_outside(url):
+            error = NotHere("models.offline", host=urlsplit(url).hostname or url)
+            return msgspec.structs.replace(found, target=None, error=error)
+        return found
 
     async def _meet_tool(
         self,
@@ -257,7 +268,7 @@ class Machine:
                 refused = NotHere("runtime.offline-tool", tool=f"{info.provider}/{info.name}")
                 return Met(need, wanted, error=refused)
             return Met(need, wanted, used=f"{info.provider}/{info.name}")
-        model = await resolver.resolve(first)
+        model = await self._resolve(resolver, first)
         if model.target is None:
             return Met(need, wanted, error=model.error)
         why = say("resolver.rule", source=rule.source) if rule else ""

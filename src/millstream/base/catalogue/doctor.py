@@ -127,14 +127,14 @@ MESSAGES = {
     "mute": Text(
         "{what} takes connections at {url}, but does not answer: it is busy, or no model server",
         "{what} 在 {url} 接受连接但不应答：可能繁忙，或不是模型服务",
-        "Look at its own log; curl -m 5 {url}/v1/models asks what was asked here.",
-        "请查看它自身的日志；curl -m 5 {url}/v1/models 发出的就是这里的请求。",
+        "Look at its own log; curl -m 5 {models} asks what was asked here.",
+        "请查看它自身的日志；curl -m 5 {models} 发出的就是这里的请求。",
     ),
     "stranger": Text(
         "{what}: something answers at {url}, but it is no model server ({detail})",
         "{what}：{url} 有应答，但不是模型服务（{detail}）",
-        "Check host, port and path of the address: curl -i {url}/v1/models",
-        "请检查地址的主机、端口和路径：curl -i {url}/v1/models",
+        "Check host, port and path of the address: curl -i {models}",
+        "请检查地址的主机、端口和路径：curl -i {models}",
     ),
     "nobody": Text(
         "{what}: nobody listens on port {port} of this machine",

@@ -209,8 +209,8 @@ MESSAGES = {
     "unknown-provider": Text(
         "nothing is known here of the provider {provider!r} that {name!r} belongs to",
         "本机不了解模型 {name!r} 所属的服务商 {provider!r}",
-        "Bind the model to one that is here: --bind {provider}/{name}=PROVIDER/NAME, or --local",
-        "请绑定到本机可用的模型：--bind {provider}/{name}=服务商/名称，或使用 --local",
+        "Bind the model to one that is here: `--bind {bind}=PROVIDER/NAME`, or `--local`.",
+        "请绑定到本机可用的模型：`--bind {bind}=服务商/名称`，或使用 `--local`。",
     ),
     "no-address": Text(
         "{provider}/{name} has no address: everybody's {provider} server is somewhere else",

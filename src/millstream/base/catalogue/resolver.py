@@ -43,8 +43,8 @@ MESSAGES = {
     "needs-bind": Text(
         "the model {model} is not here: {why}",
         "这里没有模型 {model}：{why}",
-        "{first} Or use what is here: `--bind {model}={label}`, or `--local` for every model.",
-        "{first} 或使用这里已有的模型：`--bind {model}={label}`，或用 `--local` 替换所有模型。",
+        "{first} Or use what is here: `--bind {bind}={label}`, or `--local` for every model.",
+        "{first} 或使用这里已有的模型：`--bind {bind}={label}`，或用 `--local` 替换所有模型。",
     ),
     "needs-model": Text(
         "the model {model} is not here: {why}",
