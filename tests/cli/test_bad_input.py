@@ -376,3 +376,12 @@ def test_streams_that_are_closed(
     )
     assert done.returncode == 0, done.stderr
     assert "Millstream" not in done.stderr
+
+
+def test_what_an_app_does_not_take(millstream: Run, hello: str) -> None:
+    done = millstream("run", hello, "name=x", "--query", "hi")
+    assert done.returncode == 2
+    assert "--query is for chat apps" in done.stderr
+    done = millstream("run")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: something is missing: FILE\n")

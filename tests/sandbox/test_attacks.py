@@ -569,7 +569,7 @@ def main():
     ),
     "a large file": (
         "def main():\n f = open('a', 'wb')\n while True: f.write(bytes(1 << 20)); f.flush()",
-        "raised",
+        "scratch-limit",
     ),
     "many files": (
         """\

@@ -35,7 +35,7 @@ _FEW_SLOTS = (1, 4)
 
 
 def arguments(parser: Parser) -> None:
-    parser.arg("models", metavar="MODEL", nargs="*", help="models")
+    parser.arg("models", metavar="MODEL", nargs="*", default=[], help="models")
     parser.set_defaults(more="models")
     parser.arg("--context", "-c", metavar="TOKENS", type=int, default=8192, help="context")
     parser.arg("--slots", "-s", metavar="N", type=int, default=1, help="slots")

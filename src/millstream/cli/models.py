@@ -71,7 +71,7 @@ def _rm(parser: Parser) -> None:
 
 def _chat(parser: Parser) -> None:
     parser.arg("name", metavar="NAME", nargs="?", default="local", help="name")
-    parser.arg("text", metavar="TEXT", nargs="*", help="text")
+    parser.arg("text", metavar="TEXT", nargs="*", default=[], help="text")
     parser.arg("--system", metavar="TEXT", default="", help="system")
     parser.arg("--offline", action="store_true", help="cli.bindings.offline")
     parser.set_defaults(more="text")

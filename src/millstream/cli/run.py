@@ -28,6 +28,7 @@ from millstream.cli.terminal import Terminal, clean, label
 from millstream.engine.events import encode
 from millstream.engine.limits import PROFILES
 from millstream.runtime import App, Result
+from millstream.runtime.app import CHAT_MODES
 
 INTERRUPTED = 130
 TEXT, JSON, EVENTS = "text", "json", "events"
@@ -35,7 +36,7 @@ TEXT, JSON, EVENTS = "text", "json", "events"
 
 def arguments(parser: Parser) -> None:
     parser.arg("file", metavar="FILE", help="file")
-    parser.arg("inputs", metavar="name=value", nargs="*", help="inputs")
+    parser.arg("inputs", metavar="name=value", nargs="*", default=[], help="inputs")
     parser.arg("--input", metavar="FILE.json", help="input")
     parser.arg("--query", metavar="TEXT", help="query")
     binding_options(parser)
@@ -68,6 +69,8 @@ def _run(args: Namespace, terminal: Terminal) -> int:
     _promised(app, args.output)
     for problem in () if terminal.quiet else app.problems:
         terminal.trouble(problem.message, problem.place, problem.next_step, warning=True)
+    if args.query is not None and app.mode not in CHAT_MODES:
+        raise BadInput("cli.query-of-workflow", mode=app.mode)
     given = Given(app, query=args.query)
     if args.input:
         given.json_file(args.input)

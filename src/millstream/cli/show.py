@@ -17,7 +17,7 @@ from millstream.runtime import App
 
 def arguments(parser: Parser) -> None:
     parser.arg("file", metavar="FILE", help="file")
-    parser.arg("pictures", metavar="OUT.svg", nargs="*", help="picture")
+    parser.arg("pictures", metavar="OUT.svg", nargs="*", default=[], help="picture")
     parser.set_defaults(more="pictures")
     parser.arg("--svg", action="store_true", help="svg")
     parser.arg("--output", "-o", metavar="OUT", type=Path, help="output")

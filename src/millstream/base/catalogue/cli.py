@@ -177,6 +177,12 @@ MESSAGES = {
         "Check the folder, its permissions and the space on the disk.",
         "请检查文件夹、其权限和磁盘空间。",
     ),
+    "query-of-workflow": Text(
+        "--query is for chat apps; this is an app of the mode {mode!r}",
+        "--query 仅用于对话应用；这是 {mode!r} 模式的应用",
+        "Give its inputs as name=value; `millstream inputs FILE` lists them.",
+        "请以 name=value 的形式提供输入；`millstream inputs FILE` 可列出它们。",
+    ),
     "over-itself": Text(
         "the file {path!r} is what is read, and is not replaced by its picture",
         "文件 {path!r} 正是要读取的文件，不会被图覆盖",

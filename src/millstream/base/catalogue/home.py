@@ -125,8 +125,9 @@ MESSAGES = {
     "setting-wrong": Text("{problem}", "{problem}"),
     "endpoint-name": Text("an endpoint needs a name without a slash", "端点需要一个不含斜杠的名称"),
     "endpoint-url": Text(
-        "an endpoint's url begins with http:// or https://",
-        "端点的 url 应以 http:// 或 https:// 开头",
+        "an endpoint's url begins with http:// or https://, and goes on with a host and, if it has "
+        "to, a port up to 65535",
+        "端点的 url 应以 http:// 或 https:// 开头，后接主机名，端口（如有）不超过 65535",
     ),
     "endpoint-key": Text(
         "an endpoint's key says where the key is, never the key itself: env:NAME, keyring:NAME "
