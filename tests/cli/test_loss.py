@@ -161,6 +161,11 @@ def test_an_app_that_lacks_something_is_refused_before_the_work(
     assert done.returncode == 2
     assert "cases.jsonl:2" in done.stderr
     assert "not JSON" in done.stderr
+    cases.write_text('{"inputs": {"name": "x"}, "expect": {"output": "zz", "contains": "y"}}\n')
+    done = millstream("loss", *models, *words)
+    assert done.returncode == 2
+    assert "no output 'zz'" in done.stderr
+    assert "cases.jsonl:1" in done.stderr
 
 
 def test_figures_are_kept_when_the_app_fails(

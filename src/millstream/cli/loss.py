@@ -235,10 +235,15 @@ class _App:
 
     @staticmethod
     def _asked(app: App, case: Case) -> None:
+        from millstream.cli.watch import outputs
         from millstream.runtime.app import CHAT_MODES
 
         if case.query is None and app.mode in CHAT_MODES:
             raise BadInput("loss.case-needs-query")
+        known = outputs(app)
+        wanted = (case.expect or {}).get("output")
+        if wanted is not None and wanted not in known:
+            raise BadInput("cli.no-output", name=str(wanted), known=", ".join(known) or "-")
 
 
 def _peak(here: PinnedMachine) -> int | None:

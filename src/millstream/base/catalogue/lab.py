@@ -41,6 +41,8 @@ MESSAGES = {
     "not-config": Text(
         "{file} is no config.json: it is no JSON object",
         "{file} 不是 config.json：内容不是 JSON 对象",
+        "Take the config.json of the model as its hub has it; fetch it again if it is damaged.",
+        "请使用模型在 hub 上的 config.json；如已损坏请重新获取。",
     ),
     "config-missing": Text(
         "{file} does not say {key!r}, and without it no size can be told",
