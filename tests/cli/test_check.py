@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,24 @@ def test_offline_goes_for_models_too(env: dict[str, str], speaks: str, tmp_path:
         assert done.returncode == 3, done.stdout
         assert "--offline forbids that" in done.stdout + done.stderr
         assert "sk-1" not in done.stdout + done.stderr
+
+
+def test_an_endpoint_where_nobody_listens_is_noticed_before_the_run(
+    millstream: Run, speaks: str
+) -> None:
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        _refused(millstream, speaks, taken.getsockname()[1])
+
+
+def _refused(millstream: Run, speaks: str, port: int) -> None:
+    url = f"http://127.0.0.1:{port}/v1"
+    assert millstream("endpoints", "set", "sok", url).returncode == 0
+    for words in (("check", speaks), ("run", speaks, "name=x")):
+        done = millstream(*words, "--model", "sok/zzz")
+        assert done.returncode == 3, done.stderr
+        assert "the connection was refused" in done.stdout + done.stderr
+        assert "✓ Start" not in done.stderr
 
 
 def test_a_binding_in_a_hint_can_be_pasted(millstream: Run, write: Write, tmp_path: Path) -> None:

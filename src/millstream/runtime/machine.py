@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 Notice = Callable[[str, Mapping[str, Any]], None]
 PATIENCE = 5.0  # seconds that an online tool has to answer before `--local` takes its substitute
+_KNOCK = 2.0  # seconds that an endpoint has to take a connection
 
 
 class Prepared(msgspec.Struct):
@@ -243,10 +244,38 @@ class Machine:
         """What a model is here; nothing, if it is out of reach by the settings."""
         found = await resolver.resolve(ref)
         url = getattr(found.target, "base_url", "")
-        if self.http.offline and url and await is_outside(url):
-            error = NotHere("models.offline", host=urlsplit(url).hostname or url)
-            return msgspec.structs.replace(found, target=None, error=error)
-        return found
+        ours = any(url == endpoint.url for endpoint in self.home.settings.endpoints)
+        if not url or not (ours or self.http.offline):
+            return found
+        error: MillstreamError | None = None
+        if await is_outside(url):
+            if self.http.offline:
+                error = NotHere("models.offline", host=urlsplit(url).hostname or url)
+        elif ours:
+            error = await self._refused(url)
+        return found if error is None else msgspec.structs.replace(found, target=None, error=error)
+
+    async def _refused(self, url: str) -> NotHere | None:
+        """Why an endpoint nearby cannot answer: nobody listens there. Whether it likes the key and
+        has the model is seen when it is asked."""
+        try:
+            there, proxy = await self.http.route(url)
+        except NotHere as error:
+            return error
+        parts = urlsplit(there)
+        if proxy is not None:
+            return None
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            async with asyncio.timeout(_KNOCK):
+                _, writer = await asyncio.open_connection(parts.hostname, port)
+        except ConnectionRefusedError:
+            self.http.forget_route(url)
+            return NotHere("models.connection-refused", server=f"{parts.scheme}://{parts.netloc}")
+        except (OSError, TimeoutError):
+            return None
+        writer.close()
+        return None
 
     async def _meet_tool(
         self,
