@@ -356,7 +356,7 @@ def test_a_model_that_is_not_here_stops_before_the_first_node(millstream: Run, s
 def test_nothing_answers_where_the_model_should_be(millstream: Run, speaks: str) -> None:
     millstream("endpoints", "set", "box", "http://127.0.0.1:9/v1")
     done = millstream("run", speaks, "name=x", "--model", "box/m", "--quiet")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert "Error: nothing answers at http://127.0.0.1:9: the connection was refused\n" in (
         done.stderr
     )

@@ -355,7 +355,8 @@ def test_what_to_choose_instead() -> None:
     small = made("Llama-3.1-8B", here=machine(3 * GB))
     texts = [advice.text for advice in small.advice]
     assert texts[1:] == [
-        "no quantization of it fits here: take a smaller model (millstream models recommend)"
+        "no quantization of it that is worth having fits: take a smaller model "
+        "(millstream models recommend)"
     ]
     set_language("zh")
     assert small.advice[0].text == "内存不足：需要 17.3 GB，可用 3.0 GB"

@@ -457,7 +457,7 @@ def test_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(NotHere) as caught:
         predictor._Rows(job, 1000).make_room(5)
-    assert f"not into {tmp_path}: 20,000 bytes are needed" in caught.value.message
+    assert f"do not fit into {tmp_path}: 20,000 bytes are needed" in caught.value.message
     assert "--scratch" in caught.value.next_step
 
 

@@ -20,7 +20,7 @@ from millstream.engine import Need, Plan, Ports
 from millstream.engine.limits import Limits, profile
 from millstream.engine.ports import ModelRef, ToolRef
 from millstream.home import Binding, Bindings, Home, every_model, everything_local, parse_bind
-from millstream.models.hosts import is_outside
+from millstream.models.hosts import is_outside, origin_of
 from millstream.models.resolver import LOCAL, Resolution, Resolver
 from millstream.runtime.choice import Choice
 from millstream.runtime.clock import SystemClock
@@ -271,7 +271,7 @@ class Machine:
                 _, writer = await asyncio.open_connection(parts.hostname, port)
         except ConnectionRefusedError:
             self.http.forget_route(url)
-            return NotHere("models.connection-refused", server=f"{parts.scheme}://{parts.netloc}")
+            return NotHere("models.connection-refused", server=origin_of(there))
         except (OSError, TimeoutError):
             return None
         writer.close()
