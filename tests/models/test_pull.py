@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -101,6 +102,17 @@ async def test_a_pull_ends_with_a_model_on_the_shelf(home: Home, http: Http, hub
     assert Progress("fetching", model.name, len(data), len(data)) in steps
     assert steps[-1] == Progress("ready", model.name, len(data), len(data))
     assert not (home.shelf.path / ".parts").exists()
+
+
+async def test_what_is_made_for_it_is_the_owners_alone(
+    tmp_path: Path, http: Http, hubs: Hubs
+) -> None:
+    """A pull may be the very first command: the data directory and all above it are made then."""
+    home = Home.open(tmp_path / "new" / "home")
+    await pull("hf:Org/Tiny-GGUF", home, http)
+    made = [tmp_path / "new", *(p for p in (tmp_path / "new").rglob("*") if p.is_dir())]
+    assert home.shelf.path in made
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in made} == {0o700}
 
 
 async def test_a_model_that_is_here_is_not_fetched_again(

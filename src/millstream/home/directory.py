@@ -109,10 +109,7 @@ class Home:
     def writing(self) -> Iterator[None]:
         """Be the only writer. The directory exists and is stamped inside. Raises Failed."""
         try:
-            # Each folder that has to be made is for the owner alone.
-            missing = [f for f in (self.path, *self.path.parents) if not f.exists()]
-            for folder in reversed(missing):
-                folder.mkdir(mode=0o700, exist_ok=True)
+            files.private(self.path)
         except OSError as error:
             raise files.cannot_write(self.path, error) from None
         with files.locked(self.path):
@@ -133,7 +130,7 @@ class Home:
         """Keep a small JSON value in the cache. A cache that can't be written is no error."""
         with suppress(OSError, MillstreamError), self.writing():
             folder = self.path / "cache"
-            folder.mkdir(mode=0o700, exist_ok=True)
+            files.private(folder)
             kept = {"time": time.time(), "value": value}
             files.write(folder / f"{name}.json", msgspec.json.encode(kept))
 
@@ -223,12 +220,12 @@ class Home:
         folder = self.path / "backups"
         part, backup = folder / f".{name}", folder / name
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            files.private(folder)
             for left in folder.glob(".*"):  # by a process that was killed here
                 shutil.rmtree(left)
             for source in _contents(self.path):
                 copy = part / source.relative_to(self.path)
-                copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.private(copy.parent)
                 if source.is_symlink():
                     copy.symlink_to(os.readlink(source))
                 elif source.suffix == MODEL:
@@ -261,7 +258,7 @@ class Home:
             target = self.path / name
             if name == Path(STAMP):
                 continue
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.private(target.parent)
             if source.is_symlink():
                 target.unlink(missing_ok=True)
                 target.symlink_to(os.readlink(source))

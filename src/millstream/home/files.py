@@ -49,6 +49,14 @@ def write(path: Path, data: bytes, *, mode: int | None = None) -> None:
         raise cannot_write(path, error) from None
 
 
+def private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for the owner alone: the `parents` of
+    pathlib would be as the umask says. Raises OSError."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
 def cannot_write(path: Path, error: OSError) -> Failed:
     """What went wrong when the system refused to write a file."""
     return Failed("home.cannot-write", path=str(path), reason=error.strerror or str(error))

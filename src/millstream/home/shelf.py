@@ -104,7 +104,7 @@ class Shelf:
         meta = msgspec.structs.replace(meta or Manifest(), added=time.time())
         with self._home.writing():
             try:
-                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.private(self.path)
                 targets = []
                 for part in _parts(file):
                     split = _SPLIT.search(part.stem)

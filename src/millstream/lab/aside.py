@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from millstream.base import Failed
+from millstream.home import files
 
 _SIGN = ".passing-"  # and the number of the process that it belongs to
 
@@ -19,7 +20,7 @@ def aside(place: Path) -> Iterator[Path]:
     """A new folder in a folder. What a run that was killed has left there is removed first.
     Raises Failed."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        files.private(place)
         _sweep(place)
         made = tempfile.TemporaryDirectory(
             prefix=f"{_SIGN}{os.getpid()}-", dir=place, ignore_cleanup_errors=True

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from millstream.base import BadInput, Failed, NotHere
-from millstream.home import Manifest
+from millstream.home import Manifest, files
 from millstream.lab import jobs
 from millstream.lab.mixes import DEFAULTS, Planned, needs_imatrix
 from millstream.lab.quantizer import Matrix, layout, plan_file, read_imatrix
@@ -216,7 +216,10 @@ class Quantizer:
         """
         plans = self.plans(types)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            if self.shelf is not None:
+                files.private(self._folder)
+            else:
+                self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._cannot_write(self._folder, error.strerror or str(error)) from None
         for plan in plans:

@@ -25,6 +25,7 @@ from typing import IO
 import msgspec
 
 from millstream.base import Failed, MillstreamError
+from millstream.home import files
 from millstream.models.http import Exchange, Http, Refusal, refused
 
 Progress = Callable[[int, int | None], None]
@@ -285,7 +286,7 @@ async def alone(path: Path) -> IO[bytes]:
     """Open a file for appending when no other process has it open in this way, and wait for those
     that do. The system ends the claim of one that dies. Closing the file gives it free."""
     while True:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.private(path.parent)
         file = open(path, "ab+")  # noqa: SIM115, ASYNC230
         try:
             while not _locked(file):  # noqa: ASYNC110 (another process cannot set an event)
