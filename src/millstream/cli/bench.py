@@ -160,18 +160,21 @@ _LARGEST = 1 << 28  # bytes of a saved run
 
 def _check(path: Path) -> None:
     """Say before the work that a run can't be saved there. Raises BadInput."""
-    from millstream.lab.bench import against
-
     folder = path.absolute().parent
     if not folder.is_dir():
         raise BadInput("bench.no-folder", file=str(path), folder=str(folder))
-    if path.is_file() and path.stat().st_size:  # a model may be named by mistake
-        try:
-            if path.stat().st_size > _LARGEST:
-                raise BadInput("bench.not-replaced", file=str(path))
-            against.load(path)
-        except BadInput:
-            raise BadInput("bench.not-replaced", file=str(path)) from None
+    if path.is_file() and path.stat().st_size and not _is_run(path):
+        raise BadInput("bench.not-replaced", file=str(path))
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a file is a saved run; a model, or an app, may have been named by mistake."""
+    from millstream.lab.bench import against
+
+    try:
+        return path.stat().st_size < _LARGEST and bool(against.load(path))
+    except BadInput:
+        return False
 
 
 def _write(path: Path, data: bytes) -> None:

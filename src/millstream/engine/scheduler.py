@@ -68,7 +68,8 @@ class Aborted(BaseException):
 
 
 class Run:
-    """What the frames of one run share: the way to the world, the event stream, the sums."""
+    """What the frames of one run share: the way to the world, the event stream, the sums. They
+    change with every event, and a plain attribute is set faster than that of a Struct."""
 
     __slots__ = (
         "began",

@@ -441,15 +441,13 @@ class Exchange:
         return await asyncio.to_thread(keeper) if keeper is not None else None
 
     def _too_slow(self, *, first: bool) -> Failed:
-        patience, usual = self._patience, self._http.patience
-        seconds = patience.first_byte if first else patience.idle
-        if seconds == _SILENCE and None in (usual.first_byte, usual.idle):
-            return Failed("models.silent", server=self.server, seconds=seconds)
+        usual = self._http.patience
+        limit = self._patience.first_byte if first else self._patience.idle
+        if limit == _SILENCE and (usual.first_byte if first else usual.idle) is None:
+            return Failed("models.silent", server=self.server, seconds=limit)
         if first:
-            return Failed("models.no-first-byte", server=self.server, seconds=patience.first_byte)
-        return Failed(
-            "models.idle", server=self.server, seconds=patience.idle, characters=self.characters
-        )
+            return Failed("models.no-first-byte", server=self.server, seconds=limit)
+        return Failed("models.idle", server=self.server, seconds=limit, characters=self.characters)
 
     # ------------------------------------------------------------------------------- opening
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -172,6 +171,8 @@ def target(
     if known is None:
         known = PRESETS["openai_api_compatible"]
         if not base_url:
+            import shlex
+
             family = provider_name(provider)
             bind = shlex.quote(f"{family}/{name}")
             raise NotHere("models.unknown-provider", provider=family, name=name, bind=bind)

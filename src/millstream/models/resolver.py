@@ -8,7 +8,6 @@ serves (a loaded model first), the largest model on the shelf that fits into the
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -204,6 +203,8 @@ class Resolver:
             _, label = await self.default()
         except MillstreamError:
             label = ""
+        import shlex
+
         code = "resolver.needs-bind" if label else "resolver.needs-model"
         wanted = f"{provider_name(ref.provider)}/{ref.name}"
         values: dict[str, Any] = {"why": error.message, "first": error.next_step, "label": label}

@@ -258,23 +258,20 @@ class Machine:
     async def _refused(self, url: str) -> NotHere | None:
         """Why an endpoint nearby cannot answer: nobody listens there. Whether it likes the key and
         has the model is seen when it is asked."""
+        from millstream.models.peer import Names, Refused, connect
+
         try:
             there, proxy = await self.http.route(url)
         except NotHere as error:
             return error
-        parts = urlsplit(there)
         if proxy is not None:
             return None
-        try:
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            async with asyncio.timeout(_KNOCK):
-                _, writer = await asyncio.open_connection(parts.hostname, port)
-        except ConnectionRefusedError:
+        found = await connect(there, _KNOCK, Names(_KNOCK))
+        if not isinstance(found, Refused):
+            found.writer.close()
+        elif found.outcome == "refused":
             self.http.forget_route(url)
             return NotHere("models.connection-refused", server=origin_of(there))
-        except (OSError, TimeoutError):
-            return None
-        writer.close()
         return None
 
     async def _meet_tool(

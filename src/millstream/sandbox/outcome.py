@@ -7,6 +7,7 @@ below.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -116,7 +117,7 @@ class Outcomes:
         place = Place(line=report.line) if 0 < (report.line or 0) <= _LAST_LINE else None
         problem = _whole(report.problem)
         match report.kind:
-            case "raised" if _TOO_LARGE.match(report.problem):
+            case "raised" if report.type == "OSError" and report.problem.startswith(_TOO_LARGE):
                 return self._failed("scratch-limit", place, limit=self.limits.scratch_mb)
             case "raised":
                 name = "raised" if problem else "raised-silently"
@@ -170,7 +171,7 @@ def _no_constant(name: str) -> Any:
 # What may be half a character, or a number that Python reads as infinity.
 _SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}")
 _TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_TOO_LARGE: Final = re.compile(r"\[Errno 27\]")  # one file of more than all may take together
+_TOO_LARGE: Final = f"[Errno {errno.EFBIG}]"  # one file of more than all may take together
 _LAST_LINE: Final = 1_000_000
 _PART: Final = 64  # bytes that a small value costs Python, at least
 
