@@ -58,7 +58,10 @@ class App:
         self.problems = [*app.problems, *dsl.check_structure(app), *self.plan.problems]
         self._asked = {variable.variable: variable for variable in self.variables}
         self._required = {name for name, variable in self._asked.items() if variable.required}
-        self._sound = False
+        self._accept = getattr(self.plan.start, "accept", None)
+        self._sound = not self.problems and app.mode in WITH_GRAPH and self.plan.start is not None
+        self._environment = {v.name: v.value for v in app.environment}
+        self._conversation = {v.name: v.value for v in app.conversation}
         self._form = prefilled(self.variables)
         self._ports = ports
         self._machine: Machine | None = None
@@ -219,8 +222,7 @@ class App:
         if not self._sound:
             self.sound()
             self._sound = True
-        accept = getattr(self.plan.start, "accept", None)
-        if accept is None:
+        if self._accept is None:
             return dict(given)
         inputs = self._form.copy()
         for name, value in given.items():
@@ -234,7 +236,7 @@ class App:
             raise BadInput(
                 "runtime.inputs-missing", names=", ".join(map(repr, names)), name=names[0]
             )
-        accepted: dict[str, Any] = accept(inputs)
+        accepted: dict[str, Any] = self._accept(inputs)
         return accepted
 
     def variable(self, name: str, place: Place | None = None) -> InputVariable:
@@ -280,8 +282,8 @@ class App:
             system.update(query=query, conversation_id=clock.new_id(), dialogue_count=1)
         return {
             "sys": system,
-            "env": {v.name: v.value for v in self.dsl.environment},
-            "conversation": {v.name: v.value for v in self.dsl.conversation},
+            "env": self._environment.copy(),
+            "conversation": self._conversation.copy(),
         }
 
     # ------------------------------------------------------------------------------ its machine
