@@ -370,7 +370,8 @@ def without(*arguments: str, **environment: str) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr.strip()
 
 
-LANDLOCK, SECCOMP_BY_PRCTL = "444,38", "157,22,22"
+LANDLOCK = "444,38"
+PRCTL = {"x86_64": 157, "aarch64": 167}[os.uname().machine]
 
 
 @pytest.mark.parametrize(
@@ -379,12 +380,11 @@ LANDLOCK, SECCOMP_BY_PRCTL = "444,38", "157,22,22"
         (LANDLOCK, "sandbox.no-landlock", "this kernel has no Landlock"),
         ("444,95", "sandbox.no-landlock", "Operation not supported"),
         ("444,1", "sandbox.no-landlock", "Operation not permitted"),
-        ("157,22,21", "sandbox.no-seccomp", "this kernel has no seccomp"),
-        ("157,1,22", "sandbox.no-lock", "could not be locked in: Operation not permitted"),
+        (f"{PRCTL},22,21", "sandbox.no-seccomp", "this kernel has no seccomp"),
+        (f"{PRCTL},1,22", "sandbox.no-lock", "could not be locked in: Operation not permitted"),
         ("446,1", "sandbox.no-start", "Operation not permitted"),
     ],
 )
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
 def test_code_is_refused_where_it_cannot_be_locked_in(taken: str, code: str, words: str) -> None:
     said, _ = without(HELLO, taken)
     assert code in said
@@ -394,7 +394,6 @@ def test_code_is_refused_where_it_cannot_be_locked_in(taken: str, code: str, wor
         assert "MILLSTREAM_SANDBOX=unconfined" in said
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
 def test_the_operator_can_run_code_unconfined_and_is_warned() -> None:
     code = "import os\ndef main(): return open('/etc/passwd').read(4), 'HOME' in os.environ"
     said, warned = without(code, LANDLOCK, MILLSTREAM_SANDBOX="unconfined")

@@ -293,6 +293,22 @@ def _argument_null(index: int) -> Block:
     return [lower, _equal(0, 0, 3), upper, _equal(0, 0, 1), _ALLOW, _REFUSE]
 
 
+def _open_flags(index: int) -> Block:
+    """Not the ways to open that Landlock does not see: emptying a file that is opened to be read
+    (before version 3), and the access mode 3, with which a file is neither read nor written, so
+    that every one may be opened, and emptied before version 3."""
+    return [
+        _argument(index),
+        _instruction(0x54, _O_TRUNC | 3),
+        _equal(_O_TRUNC, 3, 0),
+        _equal(_O_TRUNC | 3, 2, 0),
+        _equal(3, 1, 0),
+        _ALLOW,
+        _REFUSE,
+    ]
+
+
+_O_TRUNC: Final = 0o1000
 _CLONE_THREAD: Final = 0x00010000
 _CLONE_NEW: Final = 0x7E020000  # every kind of namespace
 _OWN_PID: Final = 0x7FFFFFF1  # stands for a number that is only known in the child
@@ -310,6 +326,8 @@ _CHECKS: Final[dict[str, Block]] = {
     "fcntl": _argument_in(1, [0, 1, 2, 3, 4, 5, 6, 7, 1030]),
     # FIONBIO for pipes and socket pairs; the others as if on a file that is no terminal.
     "ioctl": _argument_in(1, [0x5421], _errno(errno.ENOTTY)),
+    "open": _open_flags(1),
+    "openat": _open_flags(2),
     # Read limits, never set them.
     "prlimit64": _argument_null(2),
     # No address: only to the other end of a pair.
