@@ -131,6 +131,8 @@ def test_a_folder_stands_for_the_app_files_in_it(
     (tmp_path / "apps" / "package.json").write_text('{"name": "not an app"}')
     (tmp_path / "apps" / "data.json").write_text("[1, 2]")
     (tmp_path / "apps" / "playbook.yml").write_text("- hosts: all\n  tasks: []\n")
+    (tmp_path / "apps" / "service.yaml").write_text("kind: Service\n---\nspec:\n  app: web\n")
+    (tmp_path / "apps" / "stack.yaml").write_text("Name: !Sub web\n")
     (tmp_path / "apps" / "notes.txt").write_text("text")
     hidden = tmp_path / "apps" / ".git"
     hidden.mkdir()
@@ -143,6 +145,11 @@ def test_a_folder_stands_for_the_app_files_in_it(
     assert "2 files" in done.stdout
     alone = millstream("check", "apps/package.json")  # by its own name it is looked at
     assert alone.returncode == 2
+    assert alone.stdout.startswith("apps/package.json\n")
+    (tmp_path / "apps" / "twice.yml").write_text("app: {}\n---\nworkflow: {}\n")
+    done = millstream("check", "apps")  # an app with something wrong is not passed over
+    assert done.returncode == 2
+    assert "apps/twice.yml" in done.stdout
 
 
 def test_from_a_pipe(millstream: Run, hello: str, tmp_path: Path) -> None:

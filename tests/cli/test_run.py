@@ -266,6 +266,13 @@ def test_json_is_the_result_of_the_python_api(millstream: Run, hello: str) -> No
     assert done.stdout.count("\n") == 1
 
 
+def test_a_run_that_is_refused_is_an_event_too(millstream: Run, hello: str) -> None:
+    done = millstream("run", hello, "nobody=x", "--events")
+    (event,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, event["event"], event["status"]) == (2, "run_finished", "failed")
+    assert event["error"]["message"] in done.stderr
+
+
 def test_events_are_lines_of_json_without_gaps(millstream: Run, hello: str) -> None:
     done = millstream("run", hello, "name=Ann", "--events")
     events = [json.loads(line) for line in done.stdout.splitlines()]

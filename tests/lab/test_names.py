@@ -625,9 +625,9 @@ TENSORS = [
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> None:
+def library(home_with_ollama: Home) -> None:
     """No library, unless a test has one."""
-    monkeypatch.setattr(names, "OLLAMA_LIBRARY", "http://127.0.0.1:9")
+    home_with_ollama.settings.set("hub.ollama", "http://127.0.0.1:9")
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, server: Loopback) -> None:
@@ -741,7 +741,7 @@ async def test_the_library_of_ollama(
     word: str, there: str, home: Home, http: Http, hubs: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Library(hubs.cdn_url) as library:
-        monkeypatch.setattr(names, "OLLAMA_LIBRARY", library.url)
+        home.settings.set("hub.ollama", library.url)
         library.add(there, hubs.cdn, model(24))
         found = await names.find(word, home, http)
         assert (found.name, found.kind) == (word[len("ollama:") :], "gguf")
@@ -769,7 +769,7 @@ async def test_a_manifest_that_is_none(
     manifest: Any, home: Home, http: Http, hubs: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Library(hubs.cdn_url) as library:
-        monkeypatch.setattr(names, "OLLAMA_LIBRARY", library.url)
+        home.settings.set("hub.ollama", library.url)
         library.manifests["library/qwen3:latest"] = manifest
         error = await refusal("ollama:qwen3", home, http)
     assert error.code == "lab.no-ollama-model"

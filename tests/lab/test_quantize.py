@@ -502,7 +502,8 @@ def test_a_folder_is_converted_and_the_passing_file_goes(tmp_path: Path, source:
     [
         ("raise SystemExit('Model Foo is not supported')", "Model Foo is not supported"),
         ("print('all is well')", "all is well"),
-        ("import os; os.kill(os.getpid(), 9)", "loading"),
+        ("import os; os.kill(os.getpid(), 9)", "it was ended by SIGKILL"),
+        ("import os; os._exit(3)", "it ended with exit code 3 and did not say why"),
     ],
 )
 def test_a_converter_that_fails_says_why(tmp_path: Path, does: str, words: str) -> None:

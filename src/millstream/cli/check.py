@@ -19,6 +19,7 @@ from millstream.cli.given import STDIN
 from millstream.cli.here import choice, machine, read, warn
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, clean, label, named, shorten, width, wrap
+from millstream.dsl.read import may_be_app
 from millstream.engine.events import encode
 from millstream.runtime import App
 
@@ -66,7 +67,7 @@ async def _check(
             try:
                 app = App(read(file, terminal), choice=choice(args), home=args.home)
             except MillstreamError as error:
-                if sought and error.code in ("dsl.not-an-app", "dsl.not-mapping"):
+                if sought and _other(file, error):
                     continue
                 report = unreadable(file, error)
             else:
@@ -80,6 +81,13 @@ async def _check(
         warn(here, terminal)
         await here.close()
     return reports
+
+
+def _other(file: str, error: MillstreamError) -> bool:
+    """Whether a file in a folder is none of ours, rather than an app that cannot be read."""
+    if error.code in ("dsl.documents", "dsl.tag"):  # of clusters, clouds and build systems
+        return not may_be_app(Path(file).read_bytes())
+    return error.code in ("dsl.not-an-app", "dsl.not-mapping")
 
 
 def _files(names: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -150,9 +158,10 @@ def _warned(report: Report) -> str:
 
 
 def _lines(report: Report, terminal: Terminal) -> Iterator[str]:
-    facts = [fact for fact in (report.mode, report.version, report.file) if fact]
+    named = (report.mode, report.version, report.file if report.name else "")
+    facts = [fact for fact in named if fact]
     title = terminal.paint_out(label(report.name) or label(report.file), "bold")
-    yield f"{title}  {terminal.paint_out(label(' · '.join(facts)), 'dim')}"
+    yield f"{title}  {terminal.paint_out(label(' · '.join(facts)), 'dim')}" if facts else title
     if report.error:
         yield from _problem({**report.error, "severity": "error"}, terminal, "  ")
     for problem in report.problems:

@@ -25,8 +25,9 @@ from millstream.cli.given import STDIN, Given
 from millstream.cli.here import limits, load, machine, warn
 from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import Terminal, clean, label
-from millstream.engine.events import encode
+from millstream.engine.events import RunFinished, encode
 from millstream.engine.limits import PROFILES
+from millstream.engine.ports import Usage
 from millstream.runtime import App, Result
 from millstream.runtime.app import CHAT_MODES
 
@@ -56,8 +57,12 @@ def run(args: Namespace, terminal: Terminal) -> int:
     try:
         return _run(args, terminal)
     except MillstreamError as error:
+        refused: Any = None
         if args.form == JSON:
             refused = Result(status="failed", error=error.as_dict())
+        elif args.form == EVENTS:  # a run that has begun ends with its own event
+            refused = RunFinished(1, "failed", {}, 0.0, 0, Usage(), error=error.as_dict())
+        if refused is not None:
             terminal.write(encode(refused).decode() + "\n")
         raise
 

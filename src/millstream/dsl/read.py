@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ WITH_GRAPH = ("workflow", "advanced-chat", "rag-pipeline")
 CONTAINERS = ("iteration", "loop")
 MAX_NESTED = 50  # containers inside of containers
 _SIGNS = ("app", "workflow", "graph", "graph_config", "nodes", "model_config", "rag_pipeline")
+_BEGINNING = re.compile(rb"^[\"']?(" + "|".join(_SIGNS).encode() + rb")[\"']?\s*:", re.MULTILINE)
 _ENVELOPES = ("data", "yaml_content")  # what an export and an import API wrap a file in
 _GRAPHS: tuple[Keys, ...] = (("workflow", "graph"), ("graph",), ("graph_config",), ())
 _OTHER_NAMES = {"variable-assigner": "variable-aggregator"}  # of the first versions
@@ -74,6 +76,11 @@ def read_text(
         keys = ", ".join(str(key) for key in list(document.data)[:5])
         raise BadInput("dsl.not-an-app", place=Place(file=inside), keys=keys)
     return _Reader(document, inside, registry).app(file)
+
+
+def may_be_app(text: bytes) -> bool:
+    """Whether a text that cannot be read has a line that begins like one of an app."""
+    return _BEGINNING.search(text) is not None
 
 
 def _wrapped(data: Any) -> Any:

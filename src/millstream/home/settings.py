@@ -93,6 +93,8 @@ class Translate(msgspec.Struct):
 
 class Hub(msgspec.Struct):
     endpoint: str = "https://huggingface.co"
+    modelscope: str = "https://www.modelscope.cn"
+    ollama: str = "https://registry.ollama.ai"
 
 
 class Embedded(msgspec.Struct):

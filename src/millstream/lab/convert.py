@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from signal import Signals
 
-from millstream.base import Failed, NotHere
+from millstream.base import Failed, NotHere, say
 from millstream.lab.aside import aside
 from millstream.lab.jobs import end
 
@@ -89,12 +90,23 @@ async def _run(words: list[str], file: Path) -> None:
         said = b""
         while piece := await process.stdout.read(1 << 16):
             said = (said + piece)[-(1 << 14) :]
-        if await process.wait() or not _size(file):
-            lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
-            last = lines[-1].strip()[-300:] if lines else "–"
-            raise Failed("quantize.converter-failed", name=name, words=last, command=shown)
+        code = await process.wait()
+        if code or not _size(file):
+            reason = _reason(said.decode("utf-8", "replace"), code)
+            raise Failed("quantize.converter-failed", name=name, words=reason, command=shown)
     finally:
         await end(process)
+
+
+def _reason(said: str, code: int) -> str:
+    """Why the converter ended without a file: its last words, unless it was just telling what it
+    does."""
+    if code < 0:
+        return say("quantize.converter-killed", signal=Signals(-code).name)
+    last = said.rstrip().rpartition("\n")[2].strip()
+    if not last or last.startswith("INFO"):
+        return say("quantize.converter-silent", code=code)
+    return last[-300:]
 
 
 def _weights(folder: Path) -> int:

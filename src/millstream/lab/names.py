@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from millstream.base import Secret
     from millstream.home import Home
 
-OLLAMA_LIBRARY = "https://registry.ollama.ai"
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _TYPE_NUMBERS = {kind.name: number for number, kind in TYPES.items()}
 _TENSORS = 1 << 17  # of a model that a server describes
@@ -307,7 +306,7 @@ async def _of_ollama(name: str, home: Home, http: Http) -> Model:
         key = home.credentials.get(server.provider)
         with suppress(NotHere):  # it has no such model, or tells nothing of it
             return await _shown(name, server.base_url, http, key)
-    return await _in_library(name, http)
+    return await _in_library(name, home, http)
 
 
 async def _shown(name: str, base_url: str, http: Http, key: Secret | None = None) -> Model:
@@ -361,11 +360,11 @@ def _described(item: Any, model: str) -> Tensor:
     return Tensor(name, tuple(shape), number, 0, elements // kind.block * kind.size)
 
 
-async def _in_library(name: str, http: Http) -> Model:
+async def _in_library(name: str, home: Home, http: Http) -> Model:
     """The header of a model in Ollama's library, by ranges."""
     path, _, tag = name.partition(":")
     path = path if "/" in path else f"library/{path}"
-    root = f"{OLLAMA_LIBRARY}/v2/{quote(path)}"
+    root = f"{home.settings.hub.ollama.rstrip('/')}/v2/{quote(path)}"
 
     def error(refusal: Refusal) -> Exception:
         if refusal.status == 404:

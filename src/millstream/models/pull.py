@@ -232,7 +232,9 @@ def hubs_of(home: Home, http: Http) -> Hubs:
     endpoint = home.settings.hub.endpoint
     if endpoint == HUGGING_FACE:  # nobody has set it: what other tools go by counts
         endpoint = os.environ.get("HF_ENDPOINT") or endpoint
-    domain = os.environ.get("MODELSCOPE_DOMAIN") or MODELSCOPE
+    domain = home.settings.hub.modelscope
+    if domain == MODELSCOPE:
+        domain = os.environ.get("MODELSCOPE_DOMAIN") or domain
     return Hubs(
         http,
         endpoint=endpoint,

@@ -163,7 +163,7 @@ def _number(name: str, value: Any) -> int | float | None:
     return float(text) if "." in text else int(text)
 
 
-def _checkbox(name: str, value: Any) -> Any:
+def _checkbox(name: str, value: Any) -> bool | None:
     if isinstance(value, dict | list):
         raise BadInput("nodes.input-not-a-boolean", name=name, given=_kind(value))
     word = value.strip().lower() if isinstance(value, str) else value
@@ -171,7 +171,9 @@ def _checkbox(name: str, value: Any) -> Any:
         return True
     if word in ("false", "no", "off", "0", 0, False):
         return False
-    return value
+    if word == "":
+        return None
+    raise BadInput("nodes.input-not-a-boolean", name=name, given=brief(str(value)))
 
 
 def _object(variable: InputVariable, value: Any) -> dict[str, Any]:

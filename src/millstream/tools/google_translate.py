@@ -71,6 +71,8 @@ class GoogleTranslate:
         except MillstreamError as error:
             if error.code == "models.too-long":
                 self._fail("too-long", limit=settings.max_mb)
+            if error.code in ("models.no-first-byte", "models.idle"):
+                self._fail("slow", seconds=settings.read_timeout)
             # Refused by --offline or with nobody there it is NotHere, broken on the way Failed.
             kind = NotHere if isinstance(error, NotHere) else Failed
             self._fail("unreachable", kind, problem=error.message)

@@ -283,8 +283,16 @@ MESSAGES = {
         "google_translate 单次响应的上限（MiB）；超出即报错。",
     ),
     "setting.hub.endpoint": Text(
-        "Where models are pulled from: the hub itself or a mirror of it.",
-        "拉取模型的地址：模型站点本身或其镜像。",
+        "Hugging Face, where models are pulled from: the hub itself or a mirror of it.",
+        "拉取模型的 Hugging Face 地址：站点本身或其镜像。",
+    ),
+    "setting.hub.modelscope": Text(
+        "ModelScope, where models are pulled from too: the hub itself or a mirror of it.",
+        "拉取模型的 ModelScope（魔搭）地址：站点本身或其镜像。",
+    ),
+    "setting.hub.ollama": Text(
+        "Ollama's library, where `models fit ollama:NAME` reads about a model that is not here.",
+        "Ollama 模型库的地址：`models fit ollama:名称` 从这里读取本机没有的模型的信息。",
     ),
     "setting.embedded.context": Text(
         "Tokens of context for each call of an embedded model; none: 8192, or what the model was "

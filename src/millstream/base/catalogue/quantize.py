@@ -141,6 +141,14 @@ MESSAGES = {
         "Run it by itself to see more: {command}",
         "单独运行可查看更多信息：{command}",
     ),
+    "converter-silent": Text(
+        "it ended with exit code {code} and did not say why",
+        "它以退出码 {code} 结束，没有说明原因",
+    ),
+    "converter-killed": Text(
+        "it was ended by {signal}, as a system does that runs out of memory",
+        "它被 {signal} 终止，内存不足时系统会这样做",
+    ),
     "head-type": Text("Type", "类型"),
     "head-size": Text("Size", "大小"),
     "head-of-source": Text("of source", "占源文件"),

@@ -85,6 +85,13 @@ MESSAGES = {
         _LLM_ZH + "如需代理，请设置 translate.proxy；"
         "网络较慢时可调大 translate.connect_timeout 与 translate.read_timeout。",
     ),
+    "google-slow": Text(
+        "Google Translate at {host} let {seconds:g} s pass in silence, "
+        "the limit of translate.read_timeout",
+        "谷歌翻译（{host}）已沉默 {seconds:g} 秒，达到 translate.read_timeout 的限制",
+        _LLM_EN + " For a slow network, raise translate.read_timeout.",
+        _LLM_ZH + "网络较慢时可调大 translate.read_timeout。",
+    ),
     "google-robot": Text(
         "Google Translate takes this machine for a robot and asks for a captcha (at {host})",
         "谷歌翻译将本机判定为机器人，要求输入验证码（{host}）",
