@@ -7,7 +7,7 @@ signals to others, mounts, namespaces, tracing, keyrings, io_uring, bpf, memfd, 
 
 Numbers come from the kernel's headers: arch/x86/entry/syscalls/syscall_64.tbl (installed as
 asm/unistd_64.h) and include/uapi/asm-generic/unistd.h, which is what aarch64 uses. The x86-64
-table is run by the tests; the aarch64 one has only been compared with the headers, never run.
+table is run by the tests; so was the aarch64 one, on an emulated machine.
 """
 
 from __future__ import annotations
