@@ -7,7 +7,7 @@ plain data, so that they can be journalled, sent to another process or played ba
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -37,7 +37,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     files: tuple[File, ...] = ()
 
 
-class ModelRequest(msgspec.Struct, omit_defaults=True):
+class ModelRequest(msgspec.Struct, omit_defaults=True, gc=False):
     """One call of a language model.
 
     mode: "completion" sends a single user message as a bare prompt where the server can.
@@ -110,7 +110,7 @@ class ModelEnd(msgspec.Struct):
 
 
 class Models(Protocol):
-    def generate(self, request: ModelRequest) -> AsyncIterator[ModelChunk | ModelEnd]:
+    def generate(self, request: ModelRequest) -> AsyncGenerator[ModelChunk | ModelEnd, None]:
         """Stream an answer. Closing the iterator cancels the call at the server."""
 
 

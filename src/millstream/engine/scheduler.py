@@ -213,7 +213,8 @@ class Context(msgspec.Struct, eq=False):
 class Frame(msgspec.Struct, eq=False):
     """One passage through one graph.
 
-    waiting: undecided edges into each step. live: whether one of them is live."""
+    waiting: undecided edges into each step. live: whether one of them is live. done: completions
+    that nobody has looked at. sleeper: what the frame waits for while there are none."""
 
     run: Run
     graph: Graph
@@ -224,7 +225,8 @@ class Frame(msgspec.Struct, eq=False):
     live: list[bool]
     ready: deque[int]
     running: dict[int, Context] = {}
-    done: asyncio.Queue[tuple[Context, Outcome | BaseException]] | None = None
+    done: deque[tuple[Context, Outcome | BaseException]] | None = None
+    sleeper: asyncio.Future[None] | None = None
 
     @classmethod
     def of(
@@ -247,7 +249,10 @@ class Frame(msgspec.Struct, eq=False):
                 if not self.running or self.done is None:
                     return
                 run.wake()
-                context, result = await self.done.get()
+                while not self.done:
+                    self.sleeper = asyncio.get_running_loop().create_future()
+                    await self.sleeper
+                context, result = self.done.popleft()
                 del self.running[context.index]
                 if isinstance(result, Outcome):
                     self._finish(context, result)
@@ -296,7 +301,7 @@ class Frame(msgspec.Struct, eq=False):
             self._finish(context, result)
             return
         if self.done is None:
-            self.done = asyncio.Queue()
+            self.done = deque()
         context.work = result
         context.task = asyncio.create_task(self._wait(context, result, self.done), name=name)
         self.running[index] = context
@@ -305,7 +310,7 @@ class Frame(msgspec.Struct, eq=False):
         self,
         context: Context,
         work: Work,
-        done: asyncio.Queue[tuple[Context, Outcome | BaseException]],
+        done: deque[tuple[Context, Outcome | BaseException]],
     ) -> None:
         """The task of a node that waits. However it ends, the frame is told, or it would wait
         for ever."""
@@ -318,7 +323,9 @@ class Frame(msgspec.Struct, eq=False):
             result = caught
             if isinstance(work, Coroutine):
                 work.close()  # of a journal that failed before it was waited for
-        done.put_nowait((context, result))
+        done.append((context, result))
+        if self.sleeper is not None and not self.sleeper.done():
+            self.sleeper.set_result(None)
 
     async def _try(self, context: Context, work: Work) -> Outcome:
         """Wait for the work, and try again as the file says."""
@@ -475,8 +482,8 @@ class Frame(msgspec.Struct, eq=False):
     def _ended(self) -> dict[int, Outcome | BaseException]:
         """What has ended and was not looked at, by the number of its step."""
         found: dict[int, Outcome | BaseException] = {}
-        while self.done is not None and not self.done.empty():
-            context, result = self.done.get_nowait()
+        while self.done:
+            context, result = self.done.popleft()
             found[context.index] = result
         return found
 

@@ -38,6 +38,7 @@ from millstream.models.target import LazyTarget, Target
 from millstream.values import File
 
 EMBEDDED = "embedded"
+_FREE = nullcontext()  # a slot where there is no end of them
 Items = AsyncGenerator[ModelChunk | ModelEnd, None]
 Bind = Callable[[ModelRef], Target | LazyTarget | Awaitable[Target | LazyTarget]]
 
@@ -160,7 +161,7 @@ class Router:
 
     def _slot(self, target: Target) -> AbstractAsyncContextManager[object]:
         if target.slots is None:
-            return nullcontext()
+            return _FREE
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # a semaphore serves one loop
             self._slots, self._loop = {}, loop

@@ -11,7 +11,6 @@ fulfils the node's schema, checked here on this machine, or the node fails.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -367,8 +366,8 @@ async def ask(
     texts: list[str] = []
     reasoning: list[str] = []
     end: ModelEnd | None = None
-    stream = models.generate(request)
-    async with aclosing(stream) as items:  # type: ignore[type-var]
+    items = models.generate(request)
+    try:
         async for item in items:
             if type(item) is ModelChunk and type(item.text) is type(item.reasoning) is str:
                 if item.text:
@@ -383,6 +382,8 @@ async def ask(
                 end = item
             else:
                 raise Failed("nodes.model-garbled", model=str(request.model))
+    finally:
+        await items.aclose()
     if end is None:
         raise Failed("nodes.model-broke-off", model=str(request.model))
     text = "".join(texts)

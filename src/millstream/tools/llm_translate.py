@@ -103,7 +103,7 @@ class LlmTranslate:
         nothing."""
         request = ModelRequest(self._model, prompt(text, language), params={"temperature": 0})
         answer, most = "", longest(text, language)
-        async with aclosing(self._models.generate(request)) as items:  # type: ignore[type-var]
+        async with aclosing(self._models.generate(request)) as items:
             async for item in items:
                 if isinstance(item, ModelChunk):
                     answer += item.text
@@ -136,7 +136,7 @@ class LlmTranslate:
             },
         )
         model = str(self._model)
-        async with aclosing(self._models.generate(request)) as items:  # type: ignore[type-var]
+        async with aclosing(self._models.generate(request)) as items:
             async for item in items:
                 if not isinstance(item, ModelEnd):
                     continue
