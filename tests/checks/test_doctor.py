@@ -249,6 +249,9 @@ async def test_a_server_that_wants_a_key(home):
         home.settings.add_endpoint(Endpoint("box", server.url))
         item = only(await visit(home), "locked")
         assert (item.verdict, item.fix) == ("fail", "millstream keys set box")
+        home.credentials.set("box", "wrong-key")
+        item = only(await visit(home), "key-wrong")
+        assert "does not accept the key" in item.message
 
 
 async def test_what_nobody_named_and_nobody_serves_is_told_once(home, free_port, monkeypatch):
@@ -291,7 +294,7 @@ def test_in_a_container_a_refusing_gateway_leaves_two_reasons_and_both_are_told(
         around=DOCKER,
     )
     assert item.code == "doctor.refused-around"
-    assert "(172.17.0.1) is there, but refuses port 11434" in item.message
+    assert "(172.17.0.1) is there, but refuses that port" in item.message
     assert "it listens on 127.0.0.1 only" in item.message
     assert item.fix == "On that machine: OLLAMA_HOST=0.0.0.0 ollama serve"
 

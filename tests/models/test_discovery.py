@@ -316,6 +316,29 @@ async def test_vllm(home, monkeypatch):
         assert (found.kind, found.version, found.models[0].context) == ("vllm", "0.11.0", 32768)
 
 
+async def test_vllm_with_a_key_at_its_usual_port(home, monkeypatch):
+    class Locked(Answers):
+        async def answer(self, request: web.Request, seen: Seen) -> web.StreamResponse:
+            if seen.headers.get("authorization") == "Bearer right-key":
+                return await super().answer(request, seen)
+            # As vLLM does; /version and /tokenize are open to all.
+            return reply({"error": "Unauthorized"}, 401)
+
+    async with Locked(VLLM) as server:
+        monkeypatch.setattr(discovery, "PORTS", [("vllm", port(server))])
+        for key, outcome in ((None, "locked"), ("wrong-key", "locked"), ("right-key", "answered")):
+            if key:
+                home.credentials.set("vllm", key)
+            [probe] = (await look_on(home)).probes
+            assert (probe.outcome, probe.keyed) == (outcome, key is not None)
+        [found] = (await look_on(home)).servers
+        assert (found.provider, found.models[0].name) == ("vllm", "Qwen/Qwen3-8B")
+    async with Answers(VLLM) as server:  # one that asks for no key is shown none
+        monkeypatch.setattr(discovery, "PORTS", [("vllm", port(server))])
+        assert len((await look_on(home)).servers) == 1
+        assert all("authorization" not in seen.headers for seen in server.requests)
+
+
 async def test_any_other_server_of_that_protocol(home, monkeypatch):
     async with Answers({"/v1/models": {"data": [{"id": "m", "owned_by": "me"}]}}) as server:
         usual(monkeypatch, server)

@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from millstream.base import BadInput, NotHere, Secret, set_language
-from millstream.models.presets import ALIASES, PRESETS, preset, takes_images, target
+from millstream.home import Endpoint
+from millstream.models.presets import (
+    ALIASES,
+    PRESETS,
+    address,
+    preset,
+    takes_images,
+    target,
+    with_path,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +162,19 @@ def test_models_that_take_images(name: str, sees: bool) -> None:
 def test_models_without_chat() -> None:
     assert target("openai", "gpt-3.5-turbo-instruct", environ={}).quirks.completions
     assert not target("openai", "gpt-3.5-turbo", environ={}).quirks.completions
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("http://box:8000", "http://box:8000/v1"),
+        ("http://box:8000/", "http://box:8000/v1"),
+        ("http://box:8000/v1", "http://box:8000/v1"),
+        ("http://box/api/v2", "http://box/api/v2"),
+        ("https://api.deepseek.com", "https://api.deepseek.com"),  # whose own has no path
+    ],
+)
+def test_the_path_that_is_meant(url: str, meant: str) -> None:
+    assert with_path(url) == meant
+    assert address(Endpoint("box", url)) == meant
+    assert address(Endpoint("box", url, protocol="ollama")) == url

@@ -748,5 +748,5 @@ async def test_no_ollama_is_running(
     home: Home, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("millstream.models.discovery.candidates", lambda *args, **options: [])
-    with pytest.raises(NotHere, match="no ollama server answers here"):
+    with pytest.raises(NotHere, match="no Ollama server answers here"):
         await pull("ollama:qwen3:0.6b", home, http)

@@ -25,6 +25,7 @@ from millstream.base import MillstreamError, hide_password, next_step, say
 from millstream.models.discovery import (
     PORTS,
     THOROUGH,
+    TITLES,
     Haste,
     Probe,
     Server,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 Topic = Literal["home", "python", "sandbox", "servers", "models", "network", "online"]
 Verdict = Literal["ok", "warn", "fail"]
 
-TITLES = {"ollama": "Ollama", "lmstudio": "LM Studio", "llamacpp": "llama.cpp", "vllm": "vLLM"}
 LITTLE_SPACE = 1 << 30  # bytes; less is worth a warning, a small model takes half of it
 _WORST: tuple[Verdict, ...] = ("ok", "warn", "fail")
 _SERVICE_FILE = Path("/etc/systemd/system/ollama.service")  # where Ollama's installer puts it
@@ -374,7 +374,7 @@ def _missing(target: _Target, around: Surroundings, here: list[Listener]) -> Ite
     values = {
         "what": _what(target),
         "title": TITLES.get(target.kind, target.written),
-        "name": target.name or "NAME",
+        "name": target.name or target.kind or "NAME",
         "port": port,
         "url": probe.url,
         "models": probe.url.rstrip("/").removesuffix("/v1") + "/v1/models",
@@ -394,7 +394,8 @@ def _reason(
 ) -> tuple[str, Probe]:
     """The name of the message, and the probe that it is about."""
     if probe := target.first("locked", "mute", "stranger"):
-        return probe.outcome, probe
+        wrong = probe.outcome == "locked" and probe.keyed
+        return ("key-wrong" if wrong else probe.outcome), probe
     first = target.probes[0]
     ours = [listener for listener in here if listener.port == port]
     if not local:

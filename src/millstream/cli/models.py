@@ -111,6 +111,9 @@ async def _with_machine(command: Any, args: Namespace, terminal: Terminal) -> in
 
 async def _overview(here: Machine, args: Namespace, terminal: Terminal) -> None:
     survey = await here.survey()
+    for probe in survey.probes:
+        if probe.outcome == "locked":
+            terminal.err(say("cli.models.locked", url=hide_password(probe.url)))
     models = [_kept(model) for model in here.home.shelf.list()]
     models += [model for server in survey.servers for model in _served(server)]
     if getattr(args, "json", False):
@@ -161,8 +164,12 @@ async def _describe(here: Machine, args: Namespace, terminal: Terminal) -> None:
 
         facts = _facts(here.home.shelf.get(packaged.shelved(name)))
     else:
-        served = [m for s in (await here.survey()).servers for m in _served(s)]
-        found = next((model for model in served if model.name == args.name), None)
+        servers = (await here.survey()).servers
+        served = {model.name: model for server in servers for model in _served(server)}
+        found = served.get(args.name)
+        if found is None:  # one of an endpoint, by the kind that its server is
+            own = [s for s in servers if s.kind == provider]
+            found = next((m for s in own for m in _served(s) if m.name.endswith(f"/{name}")), None)
         if found is None:
             raise NotHere("cli.models.none-such", name=args.name)
         facts = msgspec.to_builtins(found)
@@ -171,6 +178,7 @@ async def _describe(here: Machine, args: Namespace, terminal: Terminal) -> None:
         return
     if facts.get("size"):
         facts["size"] = size(facts["size"])
+    facts |= {name: f"{value:,}" for name, value in facts.items() if type(value) is int}
     rows = [[say("cli.models.head-fact"), say("cli.models.head-value")]]
     rows += [[say(f"cli.models.fact-{name}"), str(value)] for name, value in facts.items()]
     for line in terminal.table(rows, ["cyan"]):

@@ -184,7 +184,8 @@ def variables(provider: str) -> tuple[str, ...]:
     """The environment variables that may hold a provider's key, best first."""
     provider = provider_name(provider)
     usual = re.sub(r"[^A-Z0-9]+", "_", provider.upper()).strip("_") + "_API_KEY"
-    return VARIABLES.get(provider, (usual,))
+    own = (f"KEY_{usual}", usual) if usual[0].isdigit() else (usual,)  # no shell sets the second
+    return VARIABLES.get(provider, own)
 
 
 # The keyring asks the desktop and may take its time; it is only loaded where it is installed, and

@@ -49,6 +49,7 @@ PORTS: tuple[tuple[ServerKind, int], ...] = (
     ("llamacpp", 8080),
     ("vllm", 8000),
 )
+TITLES = {"ollama": "Ollama", "lmstudio": "LM Studio", "llamacpp": "llama.cpp", "vllm": "vLLM"}
 OLLAMA = "http://127.0.0.1:11434"
 HOST_NAMES = ("host.docker.internal", "host.containers.internal")  # Docker's, Podman's
 SERVICE = "ollama"  # the usual name in a compose file
@@ -114,7 +115,8 @@ class Server(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """An address to be asked. name: of the endpoint that it is from."""
+    """An address to be asked. name: of the endpoint that it is from. key: shown to an endpoint;
+    at an address that nobody gave, to a server only that asks for one."""
 
     url: str
     why: Why
@@ -129,7 +131,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a candidate. address: the IP address that was tried last; detail: an HTTP
-    status or the system's word; seconds: how long it took."""
+    status or the system's word; seconds: how long it took; keyed: it was shown a key."""
 
     url: str
     why: Why
@@ -139,6 +141,7 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
     address: str = ""
     detail: str = ""
     server: Server | None = None
+    keyed: bool = False
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -200,9 +203,12 @@ def candidates(
         found += [
             Candidate(url, "OLLAMA_HOST") for url, _ in ways(ollama_host(text), around, inside)
         ]
-    for _, port in PORTS:
+    for kind, port in PORTS:
+        # Those that can be told to want a key; Ollama's is for its makers' cloud.
+        key = home.credentials.get(kind) if kind in ("llamacpp", "vllm") else None
         found += [
-            Candidate(url, why) for url, why in ways(f"http://localhost:{port}", around, inside)
+            Candidate(url, why, key=key)
+            for url, why in ways(f"http://localhost:{port}", around, inside)
         ]
     first: dict[str, Candidate] = {}
     for candidate in found:
@@ -335,24 +341,29 @@ async def _probe(candidate: Candidate, haste: Haste, names: Names) -> Probe:
             address,
             detail,
             server,
+            candidate.key is not None,
         )
 
-    connection = await connect(candidate.url, patience, names)
-    if isinstance(connection, Refused):
-        return ended(connection.outcome, connection.address, connection.detail)
-    peer = Peer(candidate.url, connection, candidate.key)
-    try:
-        async with asyncio.timeout(answer):
-            found = await _recognise(peer, candidate, connection.address)
-    except TimeoutError:
-        return ended("mute", connection.address)
-    except (OSError, NotHttp, ValueError) as error:
-        return ended("stranger", connection.address, type(error).__name__)
-    finally:
-        connection.writer.close()
-    if isinstance(found, Server):
-        return ended("answered", connection.address, server=found)
-    return ended("locked" if found in (401, 403) else "stranger", connection.address, str(found))
+    keys = [candidate.key] if candidate.named or candidate.key is None else [None, candidate.key]
+    for key in keys:
+        connection = await connect(candidate.url, patience, names)
+        if isinstance(connection, Refused):
+            return ended(connection.outcome, connection.address, connection.detail)
+        peer = Peer(candidate.url, connection, key)
+        try:
+            async with asyncio.timeout(answer):
+                found = await _recognise(peer, candidate, connection.address)
+        except TimeoutError:
+            return ended("mute", connection.address)
+        except (OSError, NotHttp, ValueError) as error:
+            return ended("stranger", connection.address, type(error).__name__)
+        finally:
+            connection.writer.close()
+        if isinstance(found, Server):
+            return ended("answered", connection.address, server=found)
+        if found not in (401, 403):
+            return ended("stranger", connection.address, str(found))
+    return ended("locked", connection.address, str(found))
 
 
 async def _recognise(peer: Peer, candidate: Candidate, address: str) -> Server | int:

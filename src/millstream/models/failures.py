@@ -44,7 +44,9 @@ def refused(target: Target, refusal: Refusal) -> MillstreamError:
         return NotHere("models.key-missing" if target.key is None else "models.key-wrong", **values)
     if status == 404:
         # A server that knows the path says so in JSON; anything else is some other server.
-        known = isinstance(refusal.body, dict | list)
+        # FastAPI's word for a path that it does not know (vLLM, Xinference) is JSON, too.
+        body = refusal.body
+        known = isinstance(body, dict | list) and body != {"detail": "Not Found"}
         return NotHere("models.model-missing" if known else "models.no-such-path", **values)
     if status == 429:
         values |= {"tries": refusal.tries, "waited": round(refusal.waited)}

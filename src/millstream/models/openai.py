@@ -2,10 +2,11 @@
 
 `/chat/completions` for prompts of messages, `/completions` for a bare prompt where the server has
 it. Answers stream; a server that will not is read whole. Servers differ in what they refuse: a
-parameter that a refusal names is left out, and not sent to that model again. Inline `<think>`
-text passes through as text (`reasoning` splits it off); reasoning that comes in a field of its own
-(`reasoning_content`, or `reasoning`) is delivered as such. Tool calls are not asked for yet; a
-server that makes one all the same is heard out.
+parameter that a refusal names is left out, and not sent to that model again; a limit that the
+context has no room for, and a schema that the server can't hold to, are conceded for that call.
+Inline `<think>` text passes through as text (`reasoning` splits it off); reasoning that comes in a
+field of its own (`reasoning_content`, or `reasoning`) is delivered as such. Tool calls are not
+asked for yet; a server that makes one all the same is heard out.
 
 Format: OpenAI's API reference, "Chat Completions" and "Completions"; Azure's data-plane
 reference for its URLs and header; llama.cpp's server for counting tokens.
@@ -13,17 +14,17 @@ reference for its URLs and header; llama.cpp's server for counting tokens.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from millstream.base import BadInput, MillstreamError, NotHere
+from millstream.base import BadInput, MillstreamError, NotHere, redact
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRequest
-from millstream.models import failures, prompt
-from millstream.models.http import Exchange, Http, Refusal
+from millstream.models import concessions, failures, prompt
+from millstream.models.concessions import Concession
+from millstream.models.http import Exchange, Http, Refusal, origin_of, words_of_error
 from millstream.models.sse import DONE, Events, read
 from millstream.models.target import Target
 
@@ -67,6 +68,8 @@ class _Event(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+_LATE = (400, 413, 422)  # codes of an error event that say that it is a refusal
+_CONCESSIONS = 16  # for one call
 
 
 async def generate(
@@ -74,76 +77,131 @@ async def generate(
 ) -> AsyncIterator[ModelChunk | ModelEnd]:
     """Stream one answer (`target.Adapter`)."""
     watch = prompt.Stopwatch()
-    async with await _open(http, target, request) as answer:
-        kind = answer.headers.get("Content-Type", "")
-        if "json" in kind:
-            for item in _read_whole(target, await answer.read(), watch):
-                yield item
-            return
-        if "html" in kind:
-            raise failures.no_api(target, await answer.read())
-        events = Events()
-        finish: Any = None
-        usage: Any = None
-        done = said = called = False
-        while not events.closed:
-            piece = await anext(answer, None)
-            for payload in events.close() if piece is None else events.feed(piece):
-                if payload.rstrip() == DONE:
-                    done = True
-                    break
-                try:
-                    event = read(_decode, payload)
-                except (msgspec.DecodeError, RecursionError):
-                    if events.closed:
-                        raise failures.cut(target, answer.characters) from None
-                    raise failures.malformed(target, payload, answer.characters) from None
-                if choice := _ours(event):
-                    delta = choice.delta
-                    if delta is not None:
-                        chunk = _chunk(delta)
-                        called = called or bool(delta.tool_calls)
-                    else:
-                        chunk = ModelChunk(choice.text) if isinstance(choice.text, str) else None
-                    if chunk is not None:
-                        if not said:
-                            said = True
-                            watch.arrived()
-                        answer.characters += len(chunk.text)
-                        yield chunk
-                    if choice.finish_reason:
-                        finish = choice.finish_reason
-                if event.usage:
-                    usage = event.usage
-                if error := _error(event):
-                    raise failures.failed_midway(target, error, answer.characters)
-            if done:
-                await answer.finish()
-                break
-        if not done and finish is None:
-            # The connection ended in good order, but nobody had said that the answer is complete.
-            raise failures.cut(target, answer.characters) if said else failures.empty(target)
-        if not said and not called and finish in (None, "stop"):
-            raise failures.empty(target)
-        yield _end(target, usage, finish, watch)
-
-
-async def _open(http: Http, target: Target, request: ModelRequest) -> Exchange:
-    """The answer to a request, with whatever the server refuses left out."""
-    if not request.messages:
-        raise BadInput("models.no-prompt", model=str(target))
-    url, headers, body = address(target, request), credentials(target), build(target, request)
-    learned: list[str] = http.learned.setdefault(target.identity, [])
-    for i, name in enumerate(learned):
-        _concede(body, name, learned[:i])
+    call = _Call(http, target, request)
     while True:
-        errors = partial(_refused, target, body)
-        exchange = http.stream("POST", url, headers=headers, json=body, errors=errors)
         try:
-            return await exchange.open()
-        except _Concession as concession:
-            _concede(body, concession.name, learned)
-            learned.append(concession.name)
+            async with await call.open() as answer:
+                kind = answer.headers.get("Content-Type", "")
+                if "json" in kind:
+                    for item in _read_whole(target, await answer.read(), watch):
+                        yield call.marked(item)
+                    return
+                if "html" in kind:
+                    raise failures.no_api(target, await answer.read())
+                events = Events()
+                finish: Any = None
+                usage: Any = None
+                done = said = called = False
+                while not events.closed:
+                    piece = await anext(answer, None)
+                    for payload in events.close() if piece is None else events.feed(piece):
+                        if payload.rstrip() == DONE:
+                            done = True
+                            break
+                        try:
+                            event = read(_decode, payload)
+                        except (msgspec.DecodeError, RecursionError):
+                            if events.closed:
+                                raise failures.cut(target, answer.characters) from None
+                            raise failures.malformed(target, payload, answer.characters) from None
+                        if choice := _ours(event):
+                            delta = choice.delta
+                            if delta is not None:
+                                chunk = _chunk(delta)
+                                called = called or bool(delta.tool_calls)
+                            else:
+                                text = choice.text
+                                chunk = ModelChunk(text) if isinstance(text, str) else None
+                            if chunk is not None:
+                                if not said:
+                                    said = True
+                                    watch.arrived()
+                                answer.characters += len(chunk.text)
+                                yield chunk
+                            if choice.finish_reason:
+                                finish = choice.finish_reason
+                        if event.usage:
+                            usage = event.usage
+                        if error := _error(event):
+                            raise call.failure(error, answer.characters, late=said or called)
+                    if done:
+                        await answer.finish()
+                        break
+                if not done and finish is None:
+                    # The connection ended in good order, but nobody had said that the answer is
+                    # complete.
+                    if not said:
+                        raise failures.empty(target)
+                    raise failures.cut(target, answer.characters)
+                if not said and not called and finish in (None, "stop"):
+                    raise failures.empty(target)
+                yield call.marked(_end(target, usage, finish, watch))
+                return
+        except Concession as concession:  # in place of the first event, as vLLM does
+            call.concede(concession)
+
+
+class _Call:
+    """One call, to be sent again with whatever the server refuses left out."""
+
+    def __init__(self, http: Http, target: Target, request: ModelRequest) -> None:
+        if not request.messages:
+            raise BadInput("models.no-prompt", model=str(target))
+        self._http, self._target = http, target
+        self._url, self._headers = address(target, request), credentials(target)
+        self._body = build(target, request)
+        self._checked = request.schema is not None
+        self._wanted = self._body.get("response_format")
+        self._patience = _CONCESSIONS
+        self._learned: list[str] = http.learned.setdefault(target.identity, [])
+        for i, name in enumerate(self._learned):
+            concessions.concede(self._body, name, self._learned[:i])
+
+    async def open(self) -> Exchange:
+        """The answer, as soon as the server gives one."""
+        while True:
+            exchange = self._http.stream(
+                "POST", self._url, headers=self._headers, json=self._body, errors=self._refused
+            )
+            try:
+                return await exchange.open()
+            except Concession as concession:
+                self.concede(concession)
+
+    def concede(self, concession: Concession) -> None:
+        """Go without what was refused: from now on, or where it depends on the call, this once."""
+        name = concession.name
+        if not concession.once:
+            concessions.concede(self._body, name, self._learned)
+            self._learned.append(name)
+        elif concession.value is not None:
+            self._body[name] = concession.value
+        else:
+            concessions.concede(self._body, name, [])
+
+    def marked(self, item: ModelChunk | ModelEnd) -> ModelChunk | ModelEnd:
+        """An item; the end says so if the server was not held to the schema after all."""
+        if self._checked and self._body.get("response_format") != self._wanted:
+            held = (self._body.get("response_format") or {}).get("type") == "json_schema"
+            if isinstance(item, ModelEnd) and not held:
+                item.rung = "extracted"
+        return item
+
+    def failure(self, error: Any, characters: int, *, late: bool) -> Exception:
+        """What an error inside a stream means. vLLM refuses what it sees late, such as a schema
+        that its grammar can't express, in a stream that has begun with status 200."""
+        code = error.get("code") if isinstance(error, dict) else None
+        if late or code not in _LATE:
+            return failures.failed_midway(self._target, error, characters)
+        message, word = words_of_error({"error": error})
+        server = origin_of(self._target.base_url)
+        return self._refused(Refusal(server, code, redact(message), word, {"error": error}))
+
+    def _refused(self, refusal: Refusal) -> MillstreamError | Concession:
+        self._patience -= 1
+        if self._patience < 0:  # a server that is never content
+            return failures.refused(self._target, refusal)
+        return concessions.of(self._target, self._body, refusal, checked=self._checked)
 
 
 # ------------------------------------------------------------------------------------ requests
@@ -369,62 +427,12 @@ def _count(value: Any) -> int:
     return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 
-# ------------------------------------------------------------------------------------ refusals
-
-
-class _Concession(Exception):
-    """The server refuses a field that an answer does not depend on: go without it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-_UNSUPPORTED = re.compile(
-    r"unsupported|not (be )?support|unknown|unrecogni[sz]ed|unexpected|not permitted|extra inputs"
-    r"|unavailable|not allowed|does not (accept|exist)|不支持",
-    re.I,
-)
-
-
-def _refused(
-    target: Target, body: dict[str, Any], refusal: Refusal
-) -> MillstreamError | _Concession:
-    if refusal.status in (400, 415, 422, 500, 501):
-        error = refusal.body.get("error") if isinstance(refusal.body, dict) else None
-        named = str(error.get("param") or "") if isinstance(error, dict) else ""
-        if refusal.code.startswith("unsupported_") or _UNSUPPORTED.search(refusal.message):
-            for name in reversed(body):
-                if name in ("model", "messages", "prompt"):
-                    continue
-                if named.split(".")[0] == name or re.search(rf"\b{name}\b", refusal.message):
-                    return _Concession(name)
-            if body.get("stream") and re.search(r"\bstream", refusal.message, re.I):
-                return _Concession("stream")
-    return failures.refused(target, refusal)
-
-
-def _concede(body: dict[str, Any], name: str, before: list[str]) -> None:
-    """Do without a field, or with the next best that has not been refused before."""
-    value = body.pop(name, None)
-    if value is None:
-        return
-    if name == "stream":
-        body.pop("stream_options", None)
-    elif name == "response_format" and value["type"] == "json_schema":
-        body[name] = {"type": "json_object"}
-    elif name in _LIMITS and (other := _LIMITS[name]) not in before:
-        body[other] = value
-
-
-_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-
-
 # ------------------------------------------------------------------------------ counting tokens
 
 
 async def count_tokens(http: Http, target: Target, request: ModelRequest) -> int | None:
-    """The prompt's tokens, counted by a llama.cpp server (`options.tokenize`); None where nobody
-    counts, or where a prompt has images."""
+    """The prompt's tokens, counted by the server (`options.tokenize`: "vllm" for vLLM's way, true
+    for llama.cpp's); None where nobody counts, or where a prompt has images."""
     if not target.options.get("tokenize") or any(message.files for message in request.messages):
         return None
     try:
@@ -433,12 +441,25 @@ async def count_tokens(http: Http, target: Target, request: ModelRequest) -> int
         if error.code in ("models.no-such-path", "models.model-missing"):
             return None  # it is some other server after all
         raise
+    except (KeyError, TypeError):  # and that is no count
+        return None
 
 
 async def _tokenize(http: Http, target: Target, request: ModelRequest) -> int:
     root = target.base_url.rstrip("/").removesuffix("/v1")
     headers, errors = credentials(target), partial(failures.refused, target)
-    if _bare_prompt(target, request):
+    bare = _bare_prompt(target, request)
+    if target.options["tokenize"] == "vllm":
+        whole: dict[str, Any] = {"model": target.server_model}
+        if bare:
+            whole["prompt"] = request.messages[0].text
+        else:
+            whole["messages"] = _messages(target, request)
+        answer = await http.request_json(
+            "POST", f"{root}/tokenize", headers=headers, json=whole, errors=errors
+        )
+        return len(answer["tokens"])
+    if bare:
         text = request.messages[0].text
     else:
         body = {"messages": _messages(target, request)}

@@ -15,12 +15,14 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from millstream.base import BadInput, NotHere, Secret
 from millstream.home.credentials import variables
 from millstream.home.names import provider_name
+from millstream.home.settings import Endpoint
 from millstream.models.target import Protocol_, Quirks, Target
 
 
@@ -63,7 +65,14 @@ _PRESETS = (
         local=True,
         options={"tokenize": True},
     ),
-    Preset("vllm", "http://localhost:8000/v1", "openai", _SERVED, local=True),
+    Preset(
+        "vllm",
+        "http://localhost:8000/v1",
+        "openai",
+        _SERVED,
+        local=True,
+        options={"tokenize": "vllm"},
+    ),
     Preset("localai", "http://localhost:8080/v1", "openai", _SERVED, local=True),
     Preset("xinference", "http://localhost:9997/v1", "openai", _SERVED, local=True),
     Preset("gpustack", "http://localhost/v1", "openai", _SERVED, local=True),
@@ -138,6 +147,20 @@ ALIASES: Mapping[str, str] = {
     "xai": "x",
     "zhipu": "zhipuai",
 }
+
+
+def address(endpoint: Endpoint) -> str:
+    """Where an endpoint's requests go. An address of OpenAI's protocol that has no path is meant
+    to have /v1, unless its host is that of a provider whose own has none."""
+    return with_path(endpoint.url) if endpoint.protocol in (None, "openai") else endpoint.url
+
+
+def with_path(url: str) -> str:
+    """An address of OpenAI's protocol with the path that it is meant to have."""
+    if urlsplit(url).path.strip("/"):
+        return url
+    url = url.rstrip("/")
+    return url if any(preset.base_url == url for preset in _PRESETS) else url + "/v1"
 
 
 def preset(provider: str) -> Preset | None:

@@ -372,7 +372,7 @@ async def _by_ollama(name: str, home: Home, http: Http, progress: Listener) -> P
     survey = await discovery.survey(home)
     server = next((server for server in survey.servers if server.kind == "ollama"), None)
     if server is None:
-        raise NotHere("resolver.no-server", kind="ollama", model=f"ollama/{name}")
+        raise NotHere("resolver.no-server", kind="ollama", title="Ollama", usual=discovery.OLLAMA)
     key = home.credentials.get(server.provider)
     layers: dict[str, tuple[int, int]] = {}
     async for step in ollama_models.pull(http, server.base_url, name, key=key):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -174,7 +175,7 @@ class Resolver:
         return presets.target(
             endpoint.name,
             name,
-            base_url=endpoint.url,
+            base_url=presets.address(endpoint),
             protocol=endpoint.protocol,
             key=self.home.credentials.of(endpoint),
             context=endpoint.context,
@@ -183,15 +184,34 @@ class Resolver:
         )
 
     async def _server(self, kind: str, name: str) -> tuple[Server, ServerModel]:
-        servers = [s for s in (await self._survey()).servers if s.kind == kind]
+        from millstream.models.discovery import TITLES
+
+        survey = await self._survey()
+        servers = [s for s in survey.servers if s.kind == kind]
         if not servers:
-            raise NotHere("resolver.no-server", kind=kind, model=f"{kind}/{name}")
+            preset = presets.target(kind, name)
+            port = urlsplit(preset.base_url).port
+            for probe in survey.probes:
+                # One that is locked does not say what it is; its port does, unless it has a name.
+                ours = not probe.name and urlsplit(probe.url).port == port
+                if ours and probe.outcome == "locked":
+                    raise NotHere(
+                        "resolver.key-wrong" if probe.keyed else "resolver.locked",
+                        kind=kind,
+                        title=TITLES.get(kind, kind),
+                        url=probe.url,
+                        status=probe.detail,
+                        variable=preset.setting,
+                    )
+            title = TITLES.get(kind, kind)
+            raise NotHere("resolver.no-server", kind=kind, title=title, usual=preset.base_url)
         for server in servers:
             if model := _find(server, name):
                 return server, model
         known = ", ".join(m.name for m in servers[0].models[:8]) or "–"
         code = "resolver.not-pulled" if kind == "ollama" else "resolver.not-served"
-        raise NotHere(code, model=name, kind=kind, known=known, url=servers[0].base_url)
+        title = TITLES.get(kind, kind)
+        raise NotHere(code, model=name, title=title, known=known, url=servers[0].base_url)
 
     async def _advise(
         self, ref: ModelRef, error: MillstreamError, *, bound: bool

@@ -166,7 +166,7 @@ async def generate(
         if isinstance(found, Found):
             native = "grammar" if target.quirks.schema == "grammar" else "native"
             end.structured = found.value
-            end.rung = found.rung or (native if constrained else "extracted")
+            end.rung = found.rung or end.rung or (native if constrained else "extracted")
             if attempt:
                 end.rung, end.replaces = "asked again", text
             end.usage = usage

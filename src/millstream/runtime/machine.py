@@ -242,9 +242,11 @@ class Machine:
 
     async def _resolve(self, resolver: Resolver, ref: ModelRef) -> Resolution:
         """What a model is here; nothing, if it is out of reach by the settings."""
+        from millstream.models import presets
+
         found = await resolver.resolve(ref)
         url = getattr(found.target, "base_url", "")
-        ours = any(url == endpoint.url for endpoint in self.home.settings.endpoints)
+        ours = any(url == presets.address(each) for each in self.home.settings.endpoints)
         if not url or not (ours or self.http.offline):
             return found
         error: MillstreamError | None = None

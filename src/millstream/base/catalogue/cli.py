@@ -558,6 +558,10 @@ MESSAGES = {
     "models.head-context": Text("Context", "上下文"),
     "models.head-licence": Text("Licence", "许可证"),
     "models.head-where": Text("Where", "位置"),
+    "models.locked": Text(
+        "A model server at {url} wants a key, so its models are not listed: millstream doctor",
+        "{url} 上的模型服务需要密钥，因此未列出其模型：millstream doctor",
+    ),
     "models.none": Text(
         "this machine has no model yet; get one with `millstream models pull`",
         "本机还没有模型；用 `millstream models pull` 下载",

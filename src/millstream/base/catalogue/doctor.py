@@ -124,6 +124,13 @@ MESSAGES = {
         "millstream keys set {name}",
         "millstream keys set {name}",
     ),
+    "key-wrong": Text(
+        "{what} does not accept the key that is kept for it: {url} says {detail}",
+        "{what} 不接受为它保存的密钥：{url} 返回 {detail}",
+        "See where it comes from with `millstream keys list`, and set the right one: "
+        "millstream keys set {name}",
+        "用 `millstream keys list` 查看其来源，并设置正确的密钥：millstream keys set {name}",
+    ),
     "mute": Text(
         "{what} takes connections at {url}, but does not answer: it is busy, or no model server",
         "{what} 在 {url} 接受连接但不应答：可能繁忙，或不是模型服务",
@@ -169,19 +176,21 @@ MESSAGES = {
         "在 {host} 上执行：{open}",
     ),
     "refused-around": Text(
-        "{what}: the machine around this container ({address}) is there, but refuses port "
-        "{port}: no server runs there, or it listens on 127.0.0.1 only, as most do unless told "
-        "otherwise. Which of the two cannot be seen from inside a container",
-        "{what}：容器所在的主机（{address}）在线，但拒绝端口 {port}：服务没有运行，或只监听 "
-        "127.0.0.1（多数服务默认如此）。在容器内无法判断是哪一种",
+        "{what}: nobody listens on port {port} in this container. The machine around it "
+        "({address}) is there, but refuses that port: no server runs there, or it listens on "
+        "127.0.0.1 only, as most do unless told otherwise. Which of the two cannot be seen from "
+        "inside a container",
+        "{what}：此容器内端口 {port} 上没有服务。容器所在的主机（{address}）在线，但拒绝该端口："
+        "服务没有运行，或只监听 127.0.0.1（多数服务默认如此）。在容器内无法判断是哪一种",
         "On that machine: {open}",
         "在那台主机上执行：{open}",
     ),
     "firewall": Text(
-        "{what}: the machine around this container ({address}) does not react on port {port}: "
-        "its firewall keeps containers out, or it is not the one with the server",
-        "{what}：容器所在的主机（{address}）对端口 {port} 没有反应：防火墙拦截了容器，"
-        "或服务不在这台主机上",
+        "{what}: nobody listens on port {port} in this container, and the machine around it "
+        "({address}) does not react on that port: its firewall keeps containers out, or it is not "
+        "the one with the server",
+        "{what}：此容器内端口 {port} 上没有服务，容器所在的主机（{address}）对该端口也没有反应："
+        "防火墙拦截了容器，或服务不在这台主机上",
         "On that machine: sudo ufw allow proto tcp from {network} to any port {port}",
         "在那台主机上执行：sudo ufw allow proto tcp from {network} to any port {port}",
     ),

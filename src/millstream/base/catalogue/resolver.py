@@ -15,10 +15,25 @@ MESSAGES = {
         "请在应用中选择模型，或为本次运行指定：--model PROVIDER/NAME 或 --local。",
     ),
     "no-server": Text(
-        "no {kind} server answers here",
-        "这里没有可用的 {kind} 服务",
-        "`millstream doctor` shows where it was looked for.",
-        "`millstream doctor` 会显示查找过的位置。",
+        "no {title} server answers here",
+        "这里没有可用的 {title} 服务",
+        "It is looked for at {usual}. Start it there, or say where it is: "
+        "millstream endpoints set {kind} URL. `millstream doctor` shows what is here.",
+        "查找的地址是 {usual}。请在该处启动，或指明地址：millstream endpoints set {kind} URL。"
+        "`millstream doctor` 会显示本机有什么。",
+    ),
+    "locked": Text(
+        "the {title} server at {url} wants a key, and none is set (it says {status})",
+        "{url} 上的 {title} 服务需要密钥，但尚未设置（返回 {status}）",
+        "Set {variable} in the environment, or keep the key here: millstream keys set {kind}",
+        "请设置环境变量 {variable}，或在本机保存密钥：millstream keys set {kind}",
+    ),
+    "key-wrong": Text(
+        "the {title} server at {url} does not accept the key that is kept for it (it says "
+        "{status})",
+        "{url} 上的 {title} 服务不接受为它保存的密钥（返回 {status}）",
+        "Set the right one: in {variable}, or with `millstream keys set {kind}`",
+        "请设置正确的密钥：环境变量 {variable}，或 `millstream keys set {kind}`",
     ),
     "not-pulled": Text(
         "Ollama at {url} does not have the model {model} (it has: {known})",
@@ -27,8 +42,8 @@ MESSAGES = {
         "请用 `ollama pull {model}` 获取。",
     ),
     "not-served": Text(
-        "the {kind} server at {url} does not serve {model} (it serves: {known})",
-        "{url} 上的 {kind} 服务没有提供 {model}（已提供：{known}）",
+        "the {title} server at {url} does not serve {model} (it serves: {known})",
+        "{url} 上的 {title} 服务没有提供 {model}（已提供：{known}）",
         "Load the model there, or choose one that it serves.",
         "请在该服务中加载此模型，或选择它已提供的模型。",
     ),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ from millstream.home import every_model
 from millstream.lab import names
 from millstream.lab.bench import watch
 from millstream.lab.bench.load import Items, Prompt
-from millstream.models import openai, presets
+from millstream.models import failures, openai, presets
 from millstream.models.embedded import EmbeddedModels
 from millstream.models.embedded.runtime import Tuning
 from millstream.models.hosts import is_local_name, origin_of, without_secrets
@@ -386,8 +387,7 @@ async def _at(url: str, model: str, home: Home, http: Http) -> Subject:
     for suffix in ("/chat/completions", "/completions"):
         url = url.removesuffix(suffix)
     provider, key, options = _known(url, home)
-    if not urlsplit(url).path:
-        url += "/v1"
+    url = presets.with_path(url)
     made = presets.target(
         provider, model or "?", base_url=url, key=key, options=options, protocol="openai"
     )
@@ -414,7 +414,12 @@ async def _only_model(target: Target, http: Http) -> str:
     """The one model that a server has."""
     url = target.base_url
     try:
-        told = await http.request_json("GET", f"{url}/models", headers=openai.credentials(target))
+        told = await http.request_json(
+            "GET",
+            f"{url}/models",
+            headers=openai.credentials(target),
+            errors=partial(failures.refused, target),
+        )
     except Failed as error:
         raise (_silent(error) if error.code in _TOO_SLOW else error) from None
     data = told.get("data") if isinstance(told, dict) else None
