@@ -510,6 +510,9 @@ def test_templates_have_their_errors_with_the_line() -> None:
     assert result.error["place"]["node"] == "t"
     slow = "{% for a in range(2) %}{% for b in range(2) %}{{ b }}{% endfor %}{% endfor %}"
     assert run(with_template(slow), ways, x="").outputs == {"out": "0101"}
+    letters = "{% for c in x %}{{ loop.length if c == 'b' }}{% endfor %}"  # so many: not here
+    text = "a" * 1_000_000 + "b"
+    assert run(with_template(letters), ways, x=text).outputs == {"out": "1000001"}
 
 
 def test_several_ends_are_merged_and_missing_values_are_null() -> None:

@@ -198,6 +198,14 @@ REFUSED = {
     "sched_setscheduler": (144, 0, 0, 0),
     "sched_setaffinity": (203, 0, 0, 0),
     "sched_setattr": (314, 0, 0, 0),
+    "read the limits of the zygote": (302, "parent", 7, 0, 0),
+    # what can be asked for in other ways
+    "close_range: descriptors of one's own": (436, 99, 99, 2),
+    "clone a thread with descriptors of its own": (56, 0x10200, 0, 0, 0, 0),
+    "send out of band": (44, -1, 0, 0, 1, 0, 0),
+    "receive out of band": (45, -1, 0, 0, 1, 0, 0),
+    "sendfile": (40, -1, -1, 0, 0),
+    "rename and leave a device": (316, -1, 0, -1, 0, 4),
     # files beside opening them
     "truncate": (76, 0, 0),
     "chmod": (90, 0, 0),
@@ -243,7 +251,7 @@ AARCH64 = """
     206:0 212:18 216:234 222:107 227:112 234:131 240:180 246:104 248:217 249:218 250:219 251:30
     256:238 259:33 265:37 266:36 268:53 272:97 275:76 276:77 278:75 280:88 283:85 285:47 288:242
     289:74 294:26 297:240 298:241 300:262 302:261 303:264 304:265 307:269 308:268 310:270
-    311:271 312:272 313:273 314:274 317:277 319:279 321:280 322:281 323:282
+    40:71 45:207 316:276 311:271 312:272 313:273 314:274 317:277 319:279 321:280 322:281 323:282
 """
 
 
@@ -540,6 +548,30 @@ def main():
     assert await sandbox.python(code) == [False, False, False, [1], False, False, [], []]
 
 
+async def test_flags_of_null_do_not_last(sandbox: Any) -> None:
+    code = """\
+import fcntl, os
+def main():
+    seen = [fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_NONBLOCK | os.O_APPEND) for fd in range(3)]
+    for fd in range(3): fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND)
+    return seen
+"""
+    for _ in range(2):
+        assert await sandbox.python(code) == [0, 0, 0]
+
+
+async def test_waiting_signals_are_few(sandbox: Any) -> None:
+    """They count against the user, who may have other processes that need some."""
+    code = """\
+import ctypes, os, signal, threading
+def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+    me = os.getpid(), threading.get_native_id()
+    return sum(not ctypes.CDLL(None).tgkill(*me, 40) for _ in range(2000))
+"""
+    assert await sandbox.python(code) <= 64
+
+
 async def test_root_has_no_privileges_left(sandbox: Any) -> None:
     """If we run as root: its name, but nothing that it could do."""
     code = (
@@ -660,6 +692,49 @@ def main():
   f = open('x', 'wb'); os.unlink('x'); kept.append(f)
   f.write(bytes(1 << 20)); f.flush()
  import time; time.sleep(5)
+""",
+        "scratch-limit",
+    ),
+    "files in a folder that may not be read": (
+        """\
+import os
+def main():
+ os.mkdir('d', 0o300)
+ for i in range(9):
+  with open(f'd/{i}', 'wb') as f: f.write(bytes(7 << 20))
+ import time; time.sleep(5)
+""",
+        "scratch-limit",
+    ),
+    "files that are only in memory": (
+        """\
+import ctypes, os
+libc = ctypes.CDLL(None)
+def main():
+ for i in range(9):
+  with open('f', 'w+b') as f:
+   f.write(bytes(7 << 20)); f.flush()
+   libc.mmap(None, ctypes.c_size_t(4096), 1, 1, f.fileno(), ctypes.c_long(0))
+  os.unlink('f')
+ import time; time.sleep(5)
+""",
+        "scratch-limit",
+    ),
+    "files that never stay where they are": (
+        """\
+import os, threading, time
+def main():
+ for i in range(300): os.mkdir(f'x{i}')
+ os.mkdir('d'); d = os.open('d', os.O_RDONLY)
+ def move():
+  name = 'd'
+  while True:
+   for i in range(100): new = f'd{i}'; os.rename(name, new); name = new
+ for i in range(9):
+  fd = os.open(f'f{i}', os.O_CREAT | os.O_WRONLY, dir_fd=d)
+  with open(fd, 'wb') as f: f.write(bytes(1 << 20))
+ threading.Thread(target=move, daemon=True).start()
+ time.sleep(5)
 """,
         "scratch-limit",
     ),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,12 +16,15 @@ import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from millstream.base import BadInput, Failed, NotHere
+from millstream.sandbox import zygote
 from millstream.sandbox.host import LocalSandbox, SandboxLimits
+from millstream.sandbox.outcome import Ended, Outcomes
 
 from .conftest import TIGHT, Looked
 
@@ -476,3 +482,29 @@ async def test_ready_says_whether_code_could_run_and_starts_nothing(
     monkeypatch.setattr("millstream.sandbox.host.find_spec", lambda name: None)
     with pytest.raises(NotHere, match="quickjs-ng"):
         sandbox.ready("javascript")
+
+
+def test_no_room_for_a_process_is_the_error_of_that_call_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    host, other = socket.socketpair()
+    connection, end = os.pipe()
+    mother = object.__new__(zygote.Zygote)
+    mother.host, mother.children = host, {}
+    mother.folder = SimpleNamespace(path="/", rule=None)
+    mother.folders = [mother.folder]
+    monkeypatch.setattr(os, "fork", no_fork)
+    mother._fork(7, connection)
+    told = json.loads(other.recv(4096))
+    assert (told["ended"], len(mother.folders), mother.children) == (7, 1, {})
+    with pytest.raises(BrokenPipeError):
+        os.write(end, b"x")  # nobody holds the call's connection any more
+    error = Outcomes("python3", SandboxLimits(), "").of_end(Ended(told["status"], told["why"]))
+    assert error.code == "sandbox.no-child"
+    assert "Resource temporarily unavailable" in error.message
+    os.close(end)
+    host.close()
+    other.close()

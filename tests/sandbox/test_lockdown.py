@@ -6,7 +6,9 @@ BPF, on every system call number there may be.
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 import re
 import struct
@@ -94,7 +96,24 @@ THREAD, SIGCHLD = 0x3D0F00, 17
     ("name", "arguments", "decision"),
     [
         ("clone", (THREAD,), ALLOW),
+        ("clone", (0x7D0F00,), ALLOW),  # musl
+        ("clone", (THREAD & ~0x400,), EPERM),  # with descriptors of its own
+        ("clone", (THREAD & ~0x200,), EPERM),
         ("clone", (SIGCHLD,), EPERM),
+        ("mmap", (0, 4096, 3, 0x22), ALLOW),
+        ("mmap", (0, 4096, 3, 0x40022), EPERM),
+        ("close_range", (3, 9, 0), ALLOW),
+        ("close_range", (3, 9, 4), ALLOW),
+        ("close_range", (3, 9, 2), EPERM),
+        ("close_range", (3, 9, 6), EPERM),
+        ("renameat2", (-100, 1, -100, 1, 2), ALLOW),
+        ("renameat2", (-100, 1, -100, 1, 4), EPERM),
+        ("recvfrom", (3, 1, 1, 0x142, 0, 0), ALLOW),
+        ("recvfrom", (3, 1, 1, 1, 0, 0), EPERM),
+        ("recvfrom", (3, 1, 1, 0x2000, 0, 0), EPERM),
+        ("sendto", (3, 1, 1, 0x4040, 0, 0), ALLOW),
+        ("sendto", (3, 1, 1, 1, 0, 0), EPERM),
+        ("prlimit64", (1, 7, 0, 1), EPERM),
         ("clone", (0x4111,), EPERM),  # vfork
         *(("clone", (THREAD | 1 << bit,), EPERM) for bit in (17, 25, 26, 27, 28, 29, 30)),
         ("fcntl", (3, 2, 1), ALLOW),
@@ -199,18 +218,36 @@ def test_usage_counts_what_is_on_the_disk(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/usr")
     with open(tmp_path / "holes", "wb") as file:
         file.truncate(1 << 40)
-    size, entries = scratch.usage(str(tmp_path), 100)
-    assert entries == 4
+    size, entries, missed = scratch.usage(str(tmp_path), 100)
+    assert (entries, missed) == (4, False)
     assert 100_000 <= size < 200_000
-    assert scratch.usage(str(tmp_path), 2)[1] == 3
+    assert scratch.usage(str(tmp_path), 2).entries == 3
+    (tmp_path / "a").chmod(0o300)
+    assert scratch.usage(str(tmp_path), 100).size == size
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
 def test_files_without_a_name_are_counted_too(tmp_path: Path) -> None:
-    with open(tmp_path / "a", "wb") as file:
+    def held() -> int:
+        return scratch.open_but_removed(os.getpid(), str(tmp_path), 1 << 40).size
+
+    with open(tmp_path / "a", "w+b") as file:
         file.write(bytes(300_000))
         file.flush()
-        before = scratch.open_but_removed(os.getpid())
+        before = held()
         os.unlink(tmp_path / "a")
-        assert scratch.open_but_removed(os.getpid()) - before >= 300_000
-    assert scratch.open_but_removed(2**22 + 1) == 0
+        assert held() - before >= 300_000
+        shown = mmap.mmap(file.fileno(), 4096)  # it has a descriptor of its own
+        assert 300_000 <= held() - before < 600_000
+        shown.close()
+    (tmp_path / "b").write_bytes(bytes(300_000))
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    opened = os.open(tmp_path / "b", os.O_RDONLY)
+    page = libc.mmap(None, ctypes.c_size_t(4096), mmap.PROT_READ, mmap.MAP_SHARED, opened, 0)
+    os.close(opened)
+    os.unlink(tmp_path / "b")
+    assert held() - before >= 1 << 40
+    libc.munmap(ctypes.c_void_p(page), ctypes.c_size_t(4096))
+    assert held() <= before
+    assert scratch.open_but_removed(2**22 + 1, str(tmp_path), 1).size == 0

@@ -7,6 +7,8 @@ import asyncio
 import json
 import socket
 import struct
+import time
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +48,60 @@ replies = st.one_of(
         {}, optional={"value": anything, "printed": anything, "problem": reports | anything}
     ).map(lambda reply: json.dumps(reply).encode()),
 )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'"\xed\xa0\x80"',
+        b"1" + b"0" * 310 + b".0",
+        b"1" + b"0" * 300 + b"e99",
+        b"1E+0400",
+        *(text.encode("utf-16-le", "surrogatepass") for text in ('"\ud800"', "1e999", "1")),
+    ],
+)
+def test_a_value_is_finite_and_whole_however_it_is_written(value: bytes) -> None:
+    start, end = (text.encode("utf-16-le") if b"\0" in value else text.encode() for text in ENDS)
+    found = outcome(start + value + end, "python3")
+    assert isinstance(found, Failed)
+    assert found.code in ("sandbox.garbled", "sandbox.not-json")
+
+
+ENDS = ('{"value":', "}")
+
+
+def test_what_an_error_says_is_whole_and_not_too_long() -> None:
+    report = b'{"problem": {"kind": "not-json", "where": "\\ud800", "problem": "\\udfff"}}'
+    assert str(outcome(report, "python3")).endswith("?: ?")
+    report = json.dumps({"problem": {"kind": "raised", "type": "E", "problem": "x" * 10**6}})
+    assert len(str(outcome(report.encode(), "python3"))) < 10_000
+
+
+def test_looking_at_a_reply_costs_little() -> None:
+    """What a text holds is no part of a value; no look is endless or takes much memory."""
+    limits = SandboxLimits(memory_mb=1)
+
+    def took(reply: bytes) -> CodeResult | MillstreamError:
+        begun = time.process_time()
+        tracemalloc.start()
+        try:
+            return Outcomes("python3", limits, "").of_reply(reply)
+        except MillstreamError as error:
+            return error
+        finally:
+            assert tracemalloc.get_traced_memory()[1] < 20 << 20
+            tracemalloc.stop()
+            assert time.process_time() - begun < 10
+
+    text = ',[{:\\"' * 300_000
+    found = took(json.dumps({"value": text}).encode())
+    assert isinstance(found, CodeResult)
+    assert found.value == text
+    found = took(b"," * 20_000 + b'"' + b'\\"' * 300_000)  # never ends
+    assert isinstance(found, Failed)
+    found = took(b'{"value":[{}' + b",{}" * 20_000 + b"]}")
+    assert isinstance(found, Failed)
+    assert found.code == "sandbox.memory-limit"
 
 
 def outcome(reply: bytes, language: str) -> CodeResult | MillstreamError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from millstream.base import BadInput, Failed
-from millstream.values.templates import compile_template
+from millstream.values.templates import Heavy, compile_template
 
 CORPUS = Path(__file__).parents[2] / "../shared/corpus"
 
@@ -90,7 +92,58 @@ NOT_STATIC = [
     "{% filter upper %}{{ x }}{% endfilter %}",
     "{% include 'x' %}",
     "{{ x }}" * 250 + "{{ y | upper }}" * 250,
+    "{{ " + " ~ ".join(["x"] * 17) + " }}",
+    "{% if " + " + ".join(["x"] * 17) + " %}{% endif %}",
+    "{{ [" + ", ".join(["x"] * 17) + "] | join }}",
 ]
+
+
+def test_no_output_is_made_that_is_far_beyond_the_limit() -> None:
+    text, item = "a" * 100_000, "b" * 10_000
+    for source in (
+        f"{{{{ x | replace('a', '{item}') }}}}",
+        f"{{{{ x | replace('', '{item}', 9999) }}}}",
+        f"{{{{ x | join('{item}') }}}}",
+        f"{{{{ '{text}' | replace('a', '{item}') }}}}",  # jinja2 would do that early
+        "{{ x }}" * 99,
+        "{{ x | upper }}" * 99,
+    ):
+        tracemalloc.start()
+        try:
+            template = compile_template(source)
+            with pytest.raises((Failed, Heavy)) as caught:
+                template.render({"x": text * 10 if "}}{{" in source else text})
+            assert tracemalloc.get_traced_memory()[1] < 150 << 20
+        finally:
+            tracemalloc.stop()
+        if isinstance(caught.value, Failed):
+            assert caught.value.code == "values.template-too-long"
+    assert (
+        compile_template("{{ x | replace('a', 'bb', 1) ~ x | join('-') }}").render({"x": "aa"})
+        == "bbaa-a"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for c in x %}{% if c == 'b' %}{{ c }}{% endif %}{% endfor %}",
+        "{% for c in d.x %}{{ c if c == 'b' }}{% endfor %}",
+        "{% for c in x | list %}{{ loop.index }}{% endfor %}",
+        "{% for c in x | upper if c == 'b' %}{{ c }}{% endfor %}",
+        "{% if d.x | upper %}{% endif %}" * 20,
+    ],
+)
+def test_much_work_is_not_done_here(source: str) -> None:
+    template = compile_template(source)
+    assert template.static
+    small, large = "ab" * 50, "a" * 10_000_000
+    theirs = jinja2.Template(source).render(x=small, d={"x": small})
+    assert template.render({"x": small, "d": {"x": small}}) == theirs
+    begun = time.process_time()
+    with pytest.raises(Heavy):
+        template.render({"x": large, "d": {"x": large}})
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize("source", STATIC)

@@ -166,11 +166,11 @@ class Terminal:
     ) -> None:
         word = say("cli.warning") if warning else say("cli.error")
         color = "yellow" if warning else "red"
-        self.err(f"{self.paint(word, color, 'bold')} {clean(_readable(message))}")
+        self.err(f"{self.paint(word, color, 'bold')} {_turned(clean(_readable(message)))}")
         if place and (where := str(place)):
             self.err(self.paint(f"  {say('cli.at', place=label(where))}", "dim"))
         if next_step:
-            for i, line in enumerate(clean(next_step).splitlines()):
+            for i, line in enumerate(_turned(clean(next_step)).splitlines()):
                 self.err(f"  {'→' if i == 0 else ' '} {line}")
 
     # ------------------------------------------------------------------------------------- asking
@@ -262,6 +262,11 @@ def clean(text: str) -> str:
     return _CONTROL.sub("\ufffd", text.replace("\r", ""))
 
 
+def _turned(text: str) -> str:
+    """Words of ours around somebody else's: these shall not turn the direction of ours."""
+    return _TURNING.sub("", text)
+
+
 def _readable(message: str) -> str:
     """A message as long as a person may read: somebody's code may raise a whole document. Results
     in JSON have all of it."""
@@ -274,7 +279,7 @@ def _readable(message: str) -> str:
 
 def label(text: str) -> str:
     """A title or name of unknown origin, in one line."""
-    return _TURNING.sub("", clean(" ".join(text.split())))
+    return _turned(clean(" ".join(text.split())))
 
 
 def named(text: str) -> str:

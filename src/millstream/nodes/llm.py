@@ -11,6 +11,7 @@ fulfils the node's schema, checked here on this machine, or the node fails.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -30,7 +31,7 @@ from millstream.engine.ports import (
 )
 from millstream.nodes.template_transform import VariableSelector, parse_template, plain
 from millstream.values import MISSING, File, Pool, Selector, TextTemplate, to_text
-from millstream.values.templates import Template
+from millstream.values.templates import Heavy, Template
 
 CONTEXT = "{{#context#}}"
 CONTEXT_NAME = "context__"  # what a Jinja2 prompt calls it
@@ -417,7 +418,8 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 async def _render(template: Template, variables: dict[str, Any], context: Context) -> str:
     if template.static:
-        return template.render(variables)
+        with suppress(Heavy):
+            return template.render(variables)
     sandbox = context.ports.sandbox
     if sandbox is None:
         raise Failed("engine.no-port", port="sandbox")

@@ -16,7 +16,7 @@ from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Need, Node, Outcome, Reading
 from millstream.engine.node import DataClass
 from millstream.values import MISSING, File, Pool, Selector
-from millstream.values.templates import Template, compile_template
+from millstream.values.templates import Heavy, Template, compile_template
 
 
 class VariableSelector(msgspec.Struct, kw_only=True):
@@ -65,6 +65,8 @@ class TemplateTransform(Node[TemplateData]):
             return self._in_sandbox(inputs, context)
         try:
             return self._outcome(self.template.render(inputs), context)
+        except Heavy:
+            return self._in_sandbox(inputs, context)
         except Failed as error:
             raise inner_place(error, self._build.place("template"))
 

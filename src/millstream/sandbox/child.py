@@ -31,6 +31,10 @@ _to_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # whatever the co
 def enter(limits: Limits) -> None:
     """Leave the zygote behind: where its signals go, its arguments, its share of the machine."""
     signal.set_wakeup_fd(-1)
+    null = os.open(os.devnull, os.O_RDWR)  # of its own: flags of a shared one would last
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    os.close(null)
     sys.argv[:] = ["main.py"]
     sys.orig_argv[:] = []
     limits.apply()

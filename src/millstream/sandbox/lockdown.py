@@ -54,7 +54,8 @@ def available() -> None:
 
 class Limits:
     """Limits of one process: address space and size of a file in bytes, seconds on the processor
-    (more end it by SIGXCPU), open files, no core dumps. Never above what this process may have.
+    (more end it by SIGXCPU), open files, signals that wait (counted for the whole user), no locked
+    memory, no core dumps. Never above what this process may have.
     """
 
     def __init__(self, memory: int, cpu: int, file_size: int, open_files: int = 64) -> None:
@@ -63,8 +64,13 @@ class Limits:
             resource.RLIMIT_CPU: cpu,
             resource.RLIMIT_FSIZE: file_size,
             resource.RLIMIT_NOFILE: open_files,
-            resource.RLIMIT_CORE: 0,
+            # One byte is no core dump, and tells Linux not to start a program (systemd-coredump,
+            # apport: with the rights of root) that would take one; 0 does not.
+            resource.RLIMIT_CORE: 1,
+            resource.RLIMIT_MEMLOCK: 0,
         }
+        if sys.platform.startswith("linux"):
+            wanted[resource.RLIMIT_SIGPENDING] = 64
         self._limits = []
         for which, value in wanted.items():
             hard = resource.getrlimit(which)[1]
@@ -174,6 +180,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH: Final = 1
 _CREATE_RULESET_VERSION: Final = 1
+_LOG_SAME_EXEC_OFF: Final = 1
 
 _WRITE_FILE: Final = 1 << 1
 _READ_FILE: Final = 1 << 2
@@ -200,6 +207,7 @@ class Rights(NamedTuple):
     ruleset: bytes  # struct landlock_ruleset_attr
     read: int
     write: int
+    flags: int  # of landlock_restrict_self
 
     @classmethod
     def of(cls, version: int) -> Rights:
@@ -215,7 +223,9 @@ class Rights(NamedTuple):
         read = _READ_FILE | _READ_DIR
         # Nothing may be executed, and no devices, sockets, pipes or symbolic links be made.
         write = read | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG
-        return cls(ruleset, read, (write | _REFER | _TRUNCATE) & files)
+        # What code is refused would fill the machine's audit log.
+        flags = _LOG_SAME_EXEC_OFF if version >= 7 else 0
+        return cls(ruleset, read, (write | _REFER | _TRUNCATE) & files, flags)
 
 
 class Rule:
@@ -232,7 +242,7 @@ def _restrict_files(rights: Rights, rules: Iterable[Rule]) -> None:
     ruleset = _check(_libc.syscall(_CREATE_RULESET, rights.ruleset, size, 0))
     for rule in rules:
         _check(_libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule.packed, 0))
-    _check(_libc.syscall(_RESTRICT_SELF, ruleset, 0))
+    _check(_libc.syscall(_RESTRICT_SELF, ruleset, rights.flags))
     os.close(ruleset)
 
 
@@ -288,6 +298,11 @@ def _argument_in(index: int, allowed: Sequence[int], refuse: Instruction = _REFU
     return [*block, refuse]
 
 
+def _only_bits(index: int, allowed: int, block: Block) -> Block:
+    """A block for when an argument has no other bits."""
+    return [_argument(index), _any_bit(~allowed & 0xFFFFFFFF, 0, 1), _REFUSE, *block]
+
+
 def _argument_null(index: int) -> Block:
     lower, upper = _argument(index), _argument(index, upper=True)
     return [lower, _equal(0, 0, 3), upper, _equal(0, 0, 1), _ALLOW, _REFUSE]
@@ -309,7 +324,7 @@ def _open_flags(index: int) -> Block:
 
 
 _O_TRUNC: Final = 0o1000
-_CLONE_THREAD: Final = 0x00010000
+_CLONE_THREAD: Final = 0x00010000 | 0x400 | 0x200  # with the files and the folder of all
 _CLONE_NEW: Final = 0x7E020000  # every kind of namespace
 _OWN_PID: Final = 0x7FFFFFF1  # stands for a number that is only known in the child
 
@@ -317,21 +332,31 @@ _CHECKS: Final[dict[str, Block]] = {
     # Threads, but no processes.
     "clone": [
         _argument(0),
-        _any_bit(_CLONE_NEW, 2, 0),
-        _any_bit(_CLONE_THREAD, 0, 1),
+        _instruction(0x54, _CLONE_NEW | _CLONE_THREAD),
+        _equal(_CLONE_THREAD, 0, 1),
         _ALLOW,
         _REFUSE,
     ],
+    # Not CLOSE_RANGE_UNSHARE: a thread with descriptors of its own escapes their limit and the
+    # zygote's look at what they hold.
+    "close_range": _argument_in(2, [0, 4]),
     # Duplicate, flags, record locks. F_SETOWN and F_SETSIG would send signals to anybody.
     "fcntl": _argument_in(1, [0, 1, 2, 3, 4, 5, 6, 7, 1030]),
     # FIONBIO for pipes and socket pairs; the others as if on a file that is no terminal.
     "ioctl": _argument_in(1, [0x5421], _errno(errno.ENOTTY)),
+    # Not MAP_HUGETLB, whose pages come out of a pool for others.
+    "mmap": [_argument(3), _any_bit(0x40000, 0, 1), _REFUSE, _ALLOW],
     "open": _open_flags(1),
     "openat": _open_flags(2),
-    # Read limits, never set them.
-    "prlimit64": _argument_null(2),
-    # No address: only to the other end of a pair.
-    "sendto": _argument_null(4),
+    # Read one's own limits, never set them.
+    "prlimit64": [_argument(0), _equal(0, 1, 0), _REFUSE, *_argument_null(2)],
+    # Not RENAME_WHITEOUT, which makes a device that Landlock does not see.
+    "renameat2": _argument_in(4, [0, 1, 2]),
+    # MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, MSG_WAITALL. Not MSG_OOB, which of Unix sockets has been
+    # a way into the kernel (CVE-2025-38236).
+    "recvfrom": _only_bits(3, 0x2 | 0x20 | 0x40 | 0x100, [_ALLOW]),
+    # MSG_DONTWAIT, MSG_NOSIGNAL. No address: only to the other end of a pair.
+    "sendto": _only_bits(3, 0x40 | 0x4000, _argument_null(4)),
     # Pairs of stream sockets (what asyncio wakes itself with); a datagram one could be addressed.
     "socketpair": [
         _argument(0),

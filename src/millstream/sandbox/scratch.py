@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 _LONGEST_PATH: Final = 1000
 
@@ -19,44 +19,77 @@ def is_empty(folder: str) -> bool:
         return next(found, None) is None
 
 
-def usage(folder: str, most_entries: int) -> tuple[int, int]:
-    """Bytes on disk and number of entries below a folder; stops counting above `most_entries`.
+class Usage(NamedTuple):
+    """What is in a scratch folder. missed: whether something was gone when it was looked at, as
+    files are that are renamed all the time, with whatever is in them."""
+
+    size: int  # bytes on disk
+    entries: int
+    missed: bool
+
+
+def usage(folder: str, most_entries: int) -> Usage:
+    """What is below a folder; stops counting above `most_entries`.
 
     Folders nested deeply count as too many: every level makes looking at the next one slower.
     """
     size = entries = 0
+    missed = False
     todo = [folder]
     while todo and entries <= most_entries:
         inner = todo.pop()
         if len(inner) - len(folder) > _LONGEST_PATH:
-            return size, most_entries + 1
+            return Usage(size, most_entries + 1, missed)
         try:
-            with os.scandir(inner) as found:
+            with _scan(inner) as found:
                 for entry in found:
                     entries += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:  # removed meanwhile
-            entries += 1
-    return size, entries
-
-
-def open_but_removed(pid: int) -> int:
-    """Bytes of files that a process holds open after their names are gone."""
-    size = 0
-    try:
-        descriptors = os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return 0
-    for descriptor in descriptors:
-        try:
-            found = os.stat(f"/proc/{pid}/fd/{descriptor}")
+                    try:
+                        if entry.is_dir(follow_symlinks=False):
+                            todo.append(entry.path)
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    except OSError:
+                        missed = True
         except OSError:
-            continue
-        if found.st_nlink == 0:
-            size += found.st_blocks * 512
-    return size
+            entries += 1
+            missed = True
+    return Usage(size, entries, missed)
+
+
+def _scan(folder: str) -> Any:
+    try:
+        return os.scandir(folder)
+    except PermissionError:  # made so that we cannot look, as its owner may
+        os.chmod(folder, 0o700)
+        return os.scandir(folder)
+
+
+def open_but_removed(pid: int, folder: str, most: int) -> Usage:
+    """Files below a folder that a process holds after their names are gone: open, or in memory
+    only. Nobody can tell the size of the latter, so that they count as `most` bytes each."""
+    size = 0
+    missed = False
+    seen = set()
+    try:
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            except OSError:
+                missed = True
+                continue
+            if found.st_nlink == 0 and found.st_ino not in seen:
+                seen.add(found.st_ino)
+                size += found.st_blocks * 512
+        with open(f"/proc/{pid}/maps", "rb") as maps:
+            start = os.fsencode(folder) + b"/"
+            mapped = {
+                int(line.split(None, 5)[4])
+                for line in maps
+                if start in line and line.endswith(b" (deleted)\n")
+            }
+    except OSError:  # it has ended
+        return Usage(size, 0, False)
+    return Usage(size + most * len(mapped - seen), len(mapped), missed)
 
 
 def remove(folder: str) -> None:

@@ -13,6 +13,7 @@ The zygote ends, and its children with it, when the host closes the connection.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -31,6 +32,7 @@ from . import child, languages, lockdown, scratch
 WATCH_EVERY: Final = 0.05  # seconds between two looks at a child's scratch folder and threads
 MOST_ENTRIES: Final = 10_000  # of a scratch folder
 MOST_THREADS: Final = 128
+_STOPS_IN: Final = 0.05  # seconds in which a stopped child has stopped, if its disk lets it
 
 
 def main(descriptor: int) -> None:
@@ -46,6 +48,7 @@ def main(descriptor: int) -> None:
     except lockdown.Lacking as error:
         _send(host, {"lacking": error.what, "detail": error.detail})
         os._exit(1)
+    del settings  # a child sees the frames above its own
     os.dup2(1, 2)  # until now the host was listening; children have nobody to tell
     _send(host, {"ready": True})
     zygote.serve()
@@ -85,11 +88,13 @@ class Folder:
 
 
 class Running(NamedTuple):
-    """A child that has not been reaped yet. why: the limit for which it was killed."""
+    """A child that has not been reaped yet. scratch_at: when to look at its folder; why: the limit
+    for which it was killed."""
 
     call: int
     folder: Folder
     watch_at: float
+    scratch_at: float
     why: str | None = None
 
 
@@ -136,9 +141,13 @@ class Zygote:
         if pid == 0:
             try:
                 self.jail.lock(folder.rule)
-                os._exit(0)
             except OSError as error:
                 os._exit(error.errno or child.FAILED)
+            try:  # some kernels of sandboxes take rules, and do not keep them
+                os.close(os.open("/", os.O_RDONLY))
+            except OSError:
+                os._exit(0)
+            os._exit(errno.ENOTSUP)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code != 0:
             raise lockdown.Lacking("lock", os.strerror(code) if code > 0 else f"signal {-code}")
@@ -169,6 +178,15 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
 
     def _fork(self, call: int, connection: int) -> None:
+        """A child for a call. What the machine lacks for it is the error of that call alone."""
+        try:
+            self._child(call, connection)
+        except OSError as error:
+            _send(self.host, {"ended": call, "status": 0, "why": f"lacking {error.strerror}"})
+        finally:
+            os.close(connection)
+
+    def _child(self, call: int, connection: int) -> None:
         folder = self.folders.pop() if self.folders else self._make_folder()
         if folder is not self.folder:
             self.folder = folder
@@ -176,7 +194,11 @@ class Zygote:
                 os.environ[name] = folder.path
             os.chdir(folder.path)
         mother = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            self.folders.append(folder)
+            raise
         if pid == 0:
             try:
                 lockdown.die_with_parent()
@@ -187,8 +209,8 @@ class Zygote:
                     child.serve(connection, self.language)
             finally:
                 os._exit(child.FAILED)
-        os.close(connection)
-        self.children[pid] = Running(call, folder, time.monotonic() + WATCH_EVERY)
+        first = time.monotonic() + WATCH_EVERY
+        self.children[pid] = Running(call, folder, first, first)
 
     def _make_folder(self) -> Folder:
         self.folders_made += 1
@@ -202,7 +224,7 @@ class Zygote:
             if pid in self.cleaners:
                 self.cleaners.remove(pid)
                 continue
-            call, folder, _, why = self.children.pop(pid)
+            call, folder, _, _, why = self.children.pop(pid)
             if scratch.is_empty(folder.path):
                 self.folders.append(folder)
             else:
@@ -215,7 +237,11 @@ class Zygote:
     def _clean(self, folder: Folder) -> None:
         """Remove a folder in a process of its own: it may have been filled so as to take long."""
         folder.close()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no room for another process: then here
+            scratch.remove(folder.path)
+            return
         if pid == 0:
             try:
                 self.host.close()
@@ -234,24 +260,43 @@ class Zygote:
         return max(0, int((soonest - time.monotonic()) * 1000) + 1)
 
     def _look(self) -> None:
-        now = time.monotonic()
         for pid, running in self.children.items():
-            if running.why is None and now >= running.watch_at:
+            now = time.monotonic()
+            if running.why is not None or now < running.watch_at:
+                continue
+            why = "threads" if _threads(pid) > MOST_THREADS else None
+            again = running.scratch_at
+            if why is None and now >= again:
                 why = self._exceeded(pid, running.folder.path)
                 # Whoever makes looking slow shall not keep us from everything else.
-                pause = max(WATCH_EVERY, 10 * (time.monotonic() - now))
-                self.children[pid] = running._replace(why=why, watch_at=now + pause)
-                if why:
-                    os.kill(pid, signal.SIGKILL)
+                again = now + max(WATCH_EVERY, 10 * (time.monotonic() - now))
+            self.children[pid] = running._replace(
+                why=why, watch_at=now + WATCH_EVERY, scratch_at=again
+            )
+            if why:
+                os.kill(pid, signal.SIGKILL)
 
     def _exceeded(self, pid: int, folder: str) -> str | None:
-        size, entries = scratch.usage(folder, MOST_ENTRIES)
-        if size + scratch.open_but_removed(pid) > self.scratch_limit or entries > MOST_ENTRIES:
-            return "scratch"
-        with suppress(OSError):
-            if len(os.listdir(f"/proc/{pid}/task")) > MOST_THREADS:
-                return "threads"
-        return None
+        why, missed = self._used(pid, folder)
+        if why or not missed or self.jail is None:
+            return why
+        # Files may be moved about so that we never see them: look again while nothing moves.
+        os.kill(pid, signal.SIGSTOP)
+        until = time.monotonic() + _STOPS_IN
+        how = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, pid, how) is None and time.monotonic() < until:
+            time.sleep(0.0005)
+        why, _ = self._used(pid, folder)
+        os.kill(pid, signal.SIGCONT)
+        return why
+
+    def _used(self, pid: int, folder: str) -> tuple[str | None, bool]:
+        """The limit if a child's files are beyond it, and whether some of them were not found."""
+        named = scratch.usage(folder, MOST_ENTRIES)
+        nameless = scratch.open_but_removed(pid, folder, self.scratch_limit)
+        if named.size + nameless.size > self.scratch_limit or named.entries > MOST_ENTRIES:
+            return "scratch", False
+        return None, named.missed or nameless.missed
 
     def _leave(self) -> None:
         pids = [*self.children, *self.cleaners]
@@ -261,6 +306,14 @@ class Zygote:
             os.waitpid(pid, 0)
         scratch.remove(self.root)
         os._exit(0)
+
+
+def _threads(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return int(stat.read().rpartition(b")")[2].split()[17])
+    except (OSError, IndexError):
+        return 0
 
 
 def _lock_in(settings: dict[str, Any]) -> lockdown.Lockdown:

@@ -40,6 +40,14 @@ _NOT_PLAIN: Final = _words(
     "loop range dict lipsum cycler joiner namespace"
 )
 _MANY: Final = 100  # references above which the output is counted while it is made
+_WORK: Final = 4_000_000  # evaluations of an expression that are made here, in a row
+_LETTERS: Final = 32  # that an expression passes over in the time of one evaluation
+_FEW: Final = 8  # expressions that are evaluated here whatever the size of their values
+
+
+class Heavy(Exception):
+    """A static template has so much to do with these values that the sandbox should render it:
+    nothing else goes on here meanwhile."""
 
 
 class Template:
@@ -60,8 +68,9 @@ class Template:
     def render(self, variables: Mapping[str, Any], *, limit: int = OUTPUT_LIMIT) -> str:
         """The text of a static template.
 
-        Raises Failed, with the line in the template where it is known: what the template does
-        with a value does not work, or it yields more than `limit` characters.
+        Raises Heavy where the sandbox should render it after all. Raises Failed, with the line
+        in the template where it is known: what the template does with a value does not work, or it
+        yields more than `limit` characters.
         """
         if self._render is None:
             raise RuntimeError("not a static template: let the sandbox port render its source")
@@ -127,9 +136,15 @@ def _plain_render(pieces: list[str]) -> _Render:
                 room -= len(value)
                 if room < 0:
                     raise _too_long(limit)
-        return "".join(out)
+        return _joined(out, limit)
 
     return render
+
+
+def _joined(pieces: list[str], limit: int) -> str:
+    if len(pieces) > 1 and sum(map(len, pieces)) > limit:
+        raise _too_long(limit)
+    return "".join(pieces)
 
 
 # ---------------------------------------------------------------------------- what needs jinja2
@@ -141,9 +156,10 @@ def _compile(source: str) -> Template:
 
     try:
         tree = _environment().parse(source)
-        if _StaticRule().holds(tree):
-            code = _environment().from_string(tree)
-            return Template(source, meta.find_undeclared_variables(tree), _render_code(code, tree))
+        rule = _StaticRule()
+        if rule.holds(tree):
+            names = meta.find_undeclared_variables(tree)
+            return Template(source, names, _render_code(tree, rule.expressions))
         names = _names_without_running(source)
     except jinja2.TemplateSyntaxError as error:
         problem = error.message or "syntax error"
@@ -175,8 +191,49 @@ def _environment() -> Environment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(cache_size=0)
+    environment.filters.update(_bounded_filters())
+    environment.filters[_TURNS] = _turns
     environment.globals["range"] = range  # the rule allows only short ones; theirs stops at 100,000
     return environment
+
+
+_TURNS: Final = " turns"  # no template can call a filter by such a name
+
+
+def _turns(items: Any, most: int) -> Any:
+    """What a loop goes over; raises Heavy if that is more than `most`."""
+    try:
+        count = len(items)
+    except TypeError:
+        return items
+    if count > most:
+        raise Heavy
+    return items
+
+
+def _bounded_filters() -> dict[str, Callable[..., str]]:
+    """Those whose text is as long as their input times what the template says: the product is
+    looked at before it is made. jinja2 may do so early, when it compiles what is constant."""
+    from jinja2 import filters, pass_eval_context
+
+    @pass_eval_context
+    def join(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
+        items = list(value)
+        if len(items) * len(str(d)) > OUTPUT_LIMIT:
+            raise _too_long(OUTPUT_LIMIT)
+        return filters.sync_do_join(context, items, d, attribute)
+
+    @pass_eval_context
+    def replace(context: Any, s: Any, old: Any, new: Any, count: int | None = None) -> str:
+        text, old, new = str(s), str(old), str(new)
+        turns = text.count(old)
+        if count is not None and 0 <= count < turns:
+            turns = count
+        if len(text) + turns * (len(new) - len(old)) > max(OUTPUT_LIMIT, len(text)):
+            raise _too_long(OUTPUT_LIMIT)
+        return filters.do_replace(context, text, old, new, count)
+
+    return {"join": join, "replace": replace}
 
 
 @cache
@@ -198,24 +255,45 @@ def _inert_environment() -> Environment:
     return inert
 
 
-def _render_code(code: Any, tree: nodes.Template) -> _Render:
+def _render_code(tree: nodes.Template, expressions: int) -> _Render:
     from jinja2 import nodes as n
     from jinja2.runtime import Context
 
+    most = _WORK // max(1, expressions)
+    counted = sum(1 for _ in tree.find_all(n.Name)) > _MANY
+    for loop in tree.find_all(n.For):
+        counted = True
+        loop.iter = n.Filter(loop.iter, _TURNS, [n.Const(most)], [], None, None)
+    code: Any = _environment().from_string(tree)
     environment, root, shared = code.environment, code.root_render_func, dict(code.globals)
-    counted = tree.find(n.For) is not None or sum(1 for _ in tree.find_all(n.Name)) > _MANY
 
     def render(variables: Mapping[str, Any], limit: int) -> str:
+        if expressions > _FEW and _larger(variables.values(), most):
+            raise Heavy
         context = Context(environment, {**shared, **variables}, None, {})
         try:
             pieces = root(context)
-            return "".join(_counted(pieces, limit) if counted else pieces)
-        except Failed:
+            return _joined(list(_counted(pieces, limit) if counted else pieces), limit)
+        except (Failed, Heavy):
             raise
         except Exception as error:
             raise failed(error, line_in_template(error)) from None
 
     return render
+
+
+def _larger(values: Iterable[Any], most: int) -> bool:
+    """Whether values have more parts than `most`; so many letters count as one."""
+    rest = list(values)
+    count = len(rest)
+    while rest and count <= most:
+        value = rest.pop()
+        if isinstance(value, str):
+            count += len(value) // _LETTERS
+        elif isinstance(value, dict | list | tuple):
+            count += len(value)
+            rest.extend(value.values() if isinstance(value, dict) else value)
+    return count > most
 
 
 def line_in_template(error: BaseException) -> int | None:
@@ -250,6 +328,7 @@ def _line(number: int | None) -> Place | None:
 # ------------------------------------------------------------------------------- the static rule
 
 _MAX_EXPRESSIONS: Final = 500
+_MAX_COPIES: Final = 16  # inputs in one value
 
 # Filters whose cost does not depend on the size of their input …
 _CONSTANT_FILTERS: Final = _words("count d default first last length")
@@ -342,13 +421,13 @@ class _StaticRule:
             case n.CondExpr():
                 return all_cheap((node.test, node.expr1, node.expr2))
             case n.Add() | n.Sub():
-                return linear and all_cheap((node.left, node.right))
+                return linear and _few_names(node) and all_cheap((node.left, node.right))
             case n.Concat():
-                return linear and all_cheap(node.nodes)
+                return linear and _few_names(node) and all_cheap(node.nodes)
             case n.Neg():
                 return linear and self._cheap(node.node, loop)
             case n.List() | n.Tuple(ctx="load"):
-                return all_cheap(node.items)
+                return _few_names(node) and all_cheap(node.items)
             case n.Compare():
                 return all_cheap((node.expr, *(op.expr for op in node.ops))) and (
                     linear or self._bounded_comparison(node, loop or frozenset())
@@ -427,6 +506,11 @@ def _names(node: nodes.Node | None) -> Iterator[nodes.Name]:
         yield node
     elif node is not None:
         yield from node.find_all(n.Name)
+
+
+def _few_names(node: nodes.Node) -> bool:
+    """Whether a value made of others is not of very many: each may be as large as an input."""
+    return sum(1 for _ in _names(node)) <= _MAX_COPIES
 
 
 def _small_constant(node: nodes.Node) -> bool:

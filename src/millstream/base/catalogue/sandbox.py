@@ -170,6 +170,13 @@ MESSAGES = {
         "newer and works.",
         "如果设置了 sandbox.packages，请检查其中的 Python 是否为 3.11 或更高版本并能正常运行。",
     ),
+    "no-child": Text(
+        "the machine had nothing left to run the code with: {problem}",
+        "系统资源不足，无法运行代码：{problem}",
+        "Run it again when less is going on, or make room: processes, memory, or disk in the "
+        "folder for temporary files.",
+        "请在负载较低时重试，或释放资源：进程数、内存，或临时目录的磁盘空间。",
+    ),
     "no-reason": Text("it ended without a word", "没有给出原因就退出了"),
     "no-linux": Text(
         "code can be locked in on Linux only, and this is {detail}",
