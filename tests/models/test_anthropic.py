@@ -712,3 +712,96 @@ async def test_our_closed_schema_is_the_official_clients() -> None:
         "$defs": {"more": {"type": "object", "properties": {"n": {"type": "integer"}}}},
     }
     assert anthropic._closed(schema) == sdk.transform_schema(schema)
+
+
+# What vLLM says of 32,000 tokens (what is asked for where a file says nothing) when its model has
+# 8,192 of context: through 2025, since, and behind LiteLLM.
+VLLM_OLD = (
+    "'max_tokens' or 'max_completion_tokens' is too large: {most}. This model's maximum context "
+    "length is 8192 tokens and your request has 40 input tokens ({most} > 8192 - 40)."
+)
+VLLM_NEW = (
+    "This model's maximum context length is 8192 tokens. However, you requested {most} output "
+    "tokens and your prompt contains at least {least} input tokens, for a total of at least 8193 "
+    "tokens. Please reduce the length of the input prompt or the number of requested output tokens."
+)
+LITELLM = (
+    "litellm.ContextWindowExceededError: litellm.BadRequestError: ContextWindowExceededError: "
+    'Hosted_vllmException - {{"error": {{"message": "{words}", "type": "BadRequestError", "param": '
+    '"input_tokens", "code": 400}}}} model=fv. context_window_fallbacks=None. fallbacks=None.'
+)
+
+
+def anthropic_error(words: str, status: int = 400) -> Refusal:
+    error = {"type": "invalid_request_error", "message": words}
+    return Refusal(status, {"type": "error", "error": error})
+
+
+async def test_a_limit_above_the_context_comes_down_to_what_there_is_room_for(http: Http) -> None:
+    """vLLM 0.20 and later, and then its words for a prompt and an answer that do not fit."""
+    first = "max_tokens=32000 cannot be greater than max_model_len=8192. Please request fewer."
+    async with AnthropicServer() as server:
+        server.offers_models = False
+        server.refusals = [
+            anthropic_error(first),
+            anthropic_error(VLLM_NEW.format(most=8192, least=1)),
+        ]
+        await call(http, target(server), request())
+    assert [body["max_tokens"] for body in server.calls("/v1/messages")] == [32_000, 8192, 4096]
+
+
+@pytest.mark.parametrize("behind_litellm", [False, True])
+@pytest.mark.parametrize(
+    ("wording", "asked"),
+    [(VLLM_OLD, [32_000, 8152]), (VLLM_NEW, [32_000, 8191, 4095])],
+    ids=["old", "new"],
+)
+async def test_a_server_with_little_context_is_asked_for_what_the_prompt_leaves(
+    http: Http, wording: str, asked: list[int], behind_litellm: bool
+) -> None:
+    async with AnthropicServer() as server:
+        server.offers_models = False
+        for most in asked[:-1]:
+            words = wording.format(most=most, least=max(8192 - most + 1, 1))
+            if behind_litellm:
+                words = LITELLM.format(words=words)
+            server.refusals.append(anthropic_error(words))
+        text, _, end = await call(http, target(server), request())
+        await call(http, target(server), request())
+    assert text == "Hello"
+    assert end.finish_reason == "stop"
+    bodies = server.calls("/v1/messages")
+    assert [body["max_tokens"] for body in bodies] == [*asked, 32_000]
+
+
+async def test_a_prompt_that_leaves_no_room_is_too_long(http: Http) -> None:
+    async with AnthropicServer() as server:
+        words = VLLM_NEW.format(most=20, least=8192 - 20 + 1)
+        server.refusals = [anthropic_error(words)]
+        with pytest.raises(Failed) as caught:
+            await call(http, target(server), request(params={"max_tokens": 20}))
+    assert caught.value.code == "models.context-exceeded"
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        # Numbers of other things: an HTTP status, a piece cut off for display, a model's name.
+        ('{"message": "max_tokens: too many for qwen-2.5-7b", "code": 400}', None),
+        ("max_tokens " + "x" * 386 + " 4096", None),
+        ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192].", 8192),
+        ("max_tokens is too large: 32000. This model supports at most 16384 completion tokens, "
+         "whereas you provided 32000 completion tokens.", 16_384),
+    ],
+)  # fmt: skip
+async def test_only_a_limit_is_taken_for_a_limit(http: Http, words: str, asked: int | None) -> None:
+    async with AnthropicServer() as server:
+        server.offers_models = False
+        server.refusals = [anthropic_error(words)]
+        if asked is None:
+            with pytest.raises(Failed):
+                await call(http, target(server), request())
+        else:
+            await call(http, target(server), request())
+    sent = [body["max_tokens"] for body in server.calls("/v1/messages")]
+    assert sent == ([32_000] if asked is None else [32_000, asked])

@@ -134,6 +134,27 @@ async def test_room_for_nothing_is_a_prompt_that_is_too_long(http: Http, server:
     assert len(server.requests) == 1
 
 
+async def test_where_the_prompt_is_only_half_counted_the_room_is_searched_for(
+    http: Http, server: VLLM
+) -> None:
+    """Words of services that run it (Bedrock, Cloudflare, MiniMax): the number of the
+    prompt's tokens is where counting stopped, so that context less prompt is one too many again."""
+    said = (
+        "This model's maximum context length is 2048 tokens. However, you requested {} output "
+        "tokens and your prompt contains at least {} input tokens, for a total of at least 2049 "
+        "tokens. Please reduce the length of the input prompt or the number of requested output "
+        "tokens."
+    )
+    server.refusals = [Refusal(400, _error(said.format(n, 2049 - n))) for n in (2000, 1000)]
+    assert await call(http, target(server), request(params={"max_tokens": 2000})) == "Hello"
+    asked = [body["max_tokens"] for body in server.calls("/v1/chat/completions")]
+    assert asked == [2000, 1000, 500]
+    server.refusals = [Refusal(400, _error(said.format(20, 2029)))]
+    with pytest.raises(Failed) as raised:
+        await call(http, target(server), request(params={"max_tokens": 20}))
+    assert raised.value.code == "models.context-exceeded"
+
+
 @pytest.mark.parametrize("completions", [False, True])
 async def test_its_own_count_tells_how_long_an_answer_may_be(
     http: Http, server: VLLM, completions: bool

@@ -26,6 +26,7 @@ from millstream.engine.ports import ModelChunk, ModelEnd, ModelRequest, Usage
 from millstream.models import failures, prompt
 from millstream.models.http import Exchange, Http, Refusal
 from millstream.models.prompt import Stopwatch, Turn, integer, number
+from millstream.models.room import left
 from millstream.models.sse import Events, read
 from millstream.models.target import Target
 from millstream.values import File
@@ -335,25 +336,35 @@ class _Fewer(Exception):
 # In the order of giving up: of two that exclude each other, the later one stays.
 _OPTIONAL = ("top_k", "top_p", "temperature", "tool_choice", "thinking", "output_config")
 
+# Whole numbers that stand alone: no part of a name, and not cut off for display.
+_NUMBER = re.compile(r"(?<![\w.-])\d+(?![\w…-])")
+
 
 def _refused(target: Target, body: dict[str, Any], refusal: Refusal) -> Exception:
     message = refusal.message
     if refusal.status in (400, 422):
-        # "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000"
-        if found := re.search(r"(\d+) \+ \d+ > (\d+)", message):
-            left = int(found[2]) - int(found[1])
-            if 0 < left < body["max_tokens"]:
-                return _Fewer(left, always=False)
-        elif "max_tokens" in message and "thinking" not in message:
-            # "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens …"
-            lower = [n for n in map(int, re.findall(r"\d+", message)) if n < body["max_tokens"]]
-            if lower and max(lower) > 0:
-                return _Fewer(max(lower), always=True)
+        if fewer := _fewer(body["max_tokens"], refusal):
+            return fewer
         for name in _OPTIONAL:
             if name in body and re.search(rf"\b{name}\b", message, re.I):
                 kind = body[name]["type"] if name == "thinking" else ""
                 return _Concession(name, kind, message)
     return failures.refused(target, refusal)
+
+
+def _fewer(most: int, refusal: Refusal) -> _Fewer | None:
+    """What a refusal says of the tokens that an answer may have, if it is about them."""
+    message = refusal.message
+    room = left(refusal, most)
+    if room is not None:
+        return _Fewer(room, always=False) if room else None
+    if "max_tokens" in message and not re.search(r"thinking|context|input tokens", message):
+        # "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens …"
+        numbers = map(int, _NUMBER.findall(message))
+        lower = [n for n in numbers if 0 < n < most and n != refusal.status]
+        if lower:
+            return _Fewer(max(lower), always=True)
+    return None
 
 
 # --------------------------------------------------------------------------------------- answers

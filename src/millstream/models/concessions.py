@@ -20,6 +20,7 @@ import msgspec
 from millstream.base import MillstreamError
 from millstream.models import failures
 from millstream.models.http import Refusal
+from millstream.models.room import left
 from millstream.models.target import Target
 
 
@@ -42,15 +43,6 @@ _UNSUPPORTED = re.compile(
 
 
 _GRAMMAR = re.compile(r"grammar|guided|structured.?output|xgrammar|outlines", re.I)
-# What vLLM says of a limit that its context has no room for: 0.20 and later; 0.8 and later;
-# before that. The first number of each is the context, the second the prompt.
-_NO_ROOM = re.compile(
-    r"max_(?:completion_)?tokens=\d+ cannot be greater than max_model_len=(\d{1,9})()"
-    r"|is too large: \d+\.? This model's maximum context length is (\d{1,9}) tokens"
-    r" and your request has (\d{1,9}) input tokens"
-    r"|maximum context length is (\d{1,9}) tokens\."
-    r" However, you requested \d+ tokens \((\d{1,9}) in the"
-)
 
 
 def of(
@@ -60,12 +52,11 @@ def of(
 
     checked: the answer is held to its schema here too, so that the server need not."""
     if refusal.status in (400, 422):
-        if room := _NO_ROOM.search(refusal.message):
-            context, prompt_tokens = (int(n or 0) for n in room.groups() if n is not None)
-            left = context - prompt_tokens
-            for name in _LIMITS:
-                if left > 0 and type(body.get(name)) is int and body[name] > left:
-                    return Concession(name, once=True, value=left)
+        for name in _LIMITS:
+            asked = body.get(name)
+            room = left(refusal, asked) if type(asked) is int else None
+            if room:
+                return Concession(name, once=True, value=room)
         # `structured` looks at the answer and asks again; a schema that nobody checks is kept.
         if checked and "response_format" in body and _GRAMMAR.search(refusal.message):
             looser = _loosened(body["response_format"], refusal.message)

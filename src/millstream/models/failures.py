@@ -24,6 +24,18 @@ _NO_MONEY = re.compile(
     re.I,
 )
 
+# What servers say of a path that they do not have, rather than of a model.
+_NO_PATH = re.compile(
+    r"(404:? )?((file|page|path|resource|route|url) )?not found[.!]?|invalid url\b.*"
+    r"|unexpected endpoint\b.*",
+    re.I,
+)
+# Of a model that is not there, where it is no 404: LiteLLM, DeepSeek, Mistral, OpenRouter, Zhipu.
+_NO_MODEL = re.compile(
+    r"invalid model( name| id\b|:| ')|model[ _]not[ _](exist|found)|not a valid model|模型不存在",
+    re.I,
+)
+
 
 def refused(target: Target, refusal: Refusal) -> MillstreamError:
     """The error for a server's refusal of a call."""
@@ -43,10 +55,9 @@ def refused(target: Target, refusal: Refusal) -> MillstreamError:
     if status in (401, 403):
         return NotHere("models.key-missing" if target.key is None else "models.key-wrong", **values)
     if status == 404:
-        # A server that knows the path says so in JSON; anything else is some other server.
-        # FastAPI's word for a path that it does not know (vLLM, Xinference) is JSON, too.
-        body = refusal.body
-        known = isinstance(body, dict | list) and body != {"detail": "Not Found"}
+        # A server that knows the path says in JSON what it misses there; anything else is some
+        # other server, or another path of it.
+        known = isinstance(refusal.body, dict | list) and not _NO_PATH.fullmatch(refusal.message)
         return NotHere("models.model-missing" if known else "models.no-such-path", **values)
     if status == 429:
         values |= {"tries": refusal.tries, "waited": round(refusal.waited)}
@@ -54,6 +65,8 @@ def refused(target: Target, refusal: Refusal) -> MillstreamError:
         return Failed("models.rate-limited", **values)
     if status in (400, 413, 422, 500) and _TOO_LONG.search(f"{refusal.code} {refusal.message}"):
         return Failed("models.context-exceeded", **values)
+    if status == 400 and _NO_MODEL.search(f"{refusal.code} {refusal.message}"):
+        return NotHere("models.model-missing", **values)
     if status >= 500:
         return Failed("models.server-error", tries=refusal.tries, **values)
     return Failed("models.refused", **values)
