@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from millstream.base import set_language
+
+settings.register_profile("steady", deadline=None)  # a busy machine is no failure
+settings.load_profile("steady")
 
 # A shell that starts the tests in the background makes its programs ignore Ctrl-C, and theirs too;
 # the tests press it.

@@ -254,6 +254,24 @@ async def test_a_server_that_wants_a_key(home):
         assert "does not accept the key" in item.message
 
 
+async def test_an_endpoint_of_a_protocol_without_a_list(home, free_port):
+    async with OllamaServer() as server:
+        home.settings.add_endpoint(Endpoint("claude", server.url, protocol="anthropic"))
+        home.settings.add_endpoint(
+            Endpoint("gone", f"http://127.0.0.1:{free_port}", protocol="gemini")
+        )
+        report = await visit(home)
+        assert only(report, "listens").verdict == "ok"
+        assert "claude" in only(report, "listens").message
+        assert server.requests == []
+    item = only(report, "no-listener")
+    assert item.message == (
+        f"the endpoint gone of the settings (http://127.0.0.1:{free_port}): nobody answers at "
+        f"http://localhost:{free_port}"
+    )
+    assert "millstream endpoints set gone URL --protocol gemini" in item.fix
+
+
 async def test_what_nobody_named_and_nobody_serves_is_told_once(home, free_port, monkeypatch):
     ports = (("ollama", free_port), ("lmstudio", free_port), ("vllm", free_port))
     monkeypatch.setattr(discovery, "PORTS", ports[:1])

@@ -47,7 +47,7 @@ def _size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "get_terminal_size", lambda _: os.terminal_size((COLUMNS, ROWS)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(DRAWN_OR_ABOVE, max_size=12))
 def test_lines_pass_above_and_the_last_drawing_stands_below(steps: list[list[str] | str]) -> None:
     screen = Screen()

@@ -127,7 +127,7 @@ def test_verdicts_and_their_reasons(millstream: Run, speaks: str) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_graph_can_be_drawn(seed: int) -> None:
     """Random edges, circles and self-loops included: each node once, every rail leads somewhere."""
     chance = random.Random(seed)
@@ -175,7 +175,7 @@ def test_a_missing_position_gives_a_layout_of_our_own(broken: Any) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_our_own_layout_never_overlaps(seed: int) -> None:
     chance = random.Random(seed)
     names = [f"n{i}" for i in range(chance.randint(1, 20))]
@@ -293,7 +293,7 @@ def test_notes_in_their_own_words() -> None:
     ),
     st.sampled_from(["if-else", "llm", "question-classifier", "start", "loop", "human-input"]),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_data_of_any_shape_can_be_drawn(data: Any, type: str) -> None:
     spec = branching()
     spec.graph.nodes[1].raw = {"data": data, "position": data}

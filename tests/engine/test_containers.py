@@ -389,7 +389,7 @@ def agrees(level: list[Drawn], events: list[Event]) -> None:
 
 
 @given(levels())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_containers_end_as_worked_out_by_hand_whatever_the_timing(level: list[Drawn]) -> None:
     results = []
     for turns in (0, 1, 7):
@@ -402,7 +402,7 @@ def test_containers_end_as_worked_out_by_hand_whatever_the_timing(level: list[Dr
 
 
 @given(levels(), st.integers(0, 5))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_the_same_completions_give_the_same_bytes(level: list[Drawn], turns: int) -> None:
     first, second = (b"\n".join(map(encode, run(level, turns=turns))) for _ in range(2))
     assert first == second
@@ -437,7 +437,7 @@ def test_an_item_that_ends_soon_leaves_the_others_their_time_to_end(wait: int, t
 
 
 @given(levels())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_items_begin_in_order_and_never_more_than_may(level: list[Drawn]) -> None:
     events = run(level, turns=3)
     widths = {item.id: item.width for item in everything(level)}
@@ -464,7 +464,7 @@ def everything(level: list[Drawn]) -> list[Drawn]:
 
 
 @given(levels(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_run_that_is_killed_anywhere_goes_on_where_it_was(
     level: list[Drawn], data: st.DataObject
 ) -> None:
@@ -503,7 +503,7 @@ def settled(events: list[Event]) -> dict[str, dict[str, Any]]:
 
 
 @given(levels(), st.integers(1, 200), st.integers(1, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_may_be_killed_again_and_again(level: list[Drawn], first: int, second: int) -> None:
     journal = Journal()
     for kill_at in (first, second):

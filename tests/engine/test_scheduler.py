@@ -151,7 +151,7 @@ def reachable(ways: list[Any]) -> set[str]:
 
 
 @given(graphs(), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_reachable_node_runs_once_or_is_skipped_whatever_the_timing(
     graph: tuple[list[Any], list[Any]], chance: random.Random
 ) -> None:
@@ -174,7 +174,7 @@ def test_every_reachable_node_runs_once_or_is_skipped_whatever_the_timing(
 
 
 @given(graphs(), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_join_waits_for_every_live_predecessor(
     graph: tuple[list[Any], list[Any]], chance: random.Random
 ) -> None:
@@ -189,7 +189,7 @@ def test_a_join_waits_for_every_live_predecessor(
 
 
 @given(graphs(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_same_run_gives_the_same_events_in_the_same_order(
     graph: tuple[list[Any], list[Any]], chance: random.Random
 ) -> None:
@@ -206,7 +206,7 @@ def test_the_same_run_gives_the_same_events_in_the_same_order(
 
 
 @given(graphs(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_failure_ends_the_run_and_leaves_nothing_running(
     graph: tuple[list[Any], list[Any]], data: st.DataObject
 ) -> None:

@@ -242,9 +242,7 @@ words = st.text(alphabet='ab/*="[].#\n ', max_size=30)
 
 
 @given(st.lists(st.tuples(words, words), max_size=5), st.sampled_from(["models", "tools", "x"]))
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_any_file_is_bindings_or_one_clear_error(home, rules, kind):
     text = f"[bind.{kind}]\n" + "\n".join(f'"{key}" = "{value}"' for key, value in rules)
     write_home(home, text)

@@ -225,9 +225,7 @@ def readable(error: MillstreamError) -> None:
 @example("[[endpoints]]\nname = ''")
 @example("endpoints = [[1]]")
 @example("\x00")
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 def test_any_text_is_settings_or_one_clear_error(home, text):
     home.path.mkdir(exist_ok=True)
     home.settings.path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -248,9 +246,7 @@ keys = st.sampled_from([*(name.split(".")[0] for name in table.names()), "endpoi
 
 
 @given(st.dictionaries(keys, values, max_size=4))
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_any_toml_is_settings_or_one_clear_error(home, data):
     import tomlkit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.home.toml import Table, nearest
@@ -52,7 +52,6 @@ def test_the_line_of_a_key_or_of_what_is_around_it(keys, line):
 
 
 @given(st.text(alphabet="ab[].\"=\n \\'#", max_size=60))
-@settings(deadline=None)
 def test_any_text_has_lines(text):
     found = Table(Path("x"), {}, text).line("a", "b")
     assert found is None or 1 <= found <= len(text.splitlines())

@@ -242,7 +242,7 @@ def test_tensors_that_fall_back_are_counted() -> None:
     assert "166 of its tensors in Q5_0 for Q4_K" in words.why(row)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(name=st.sampled_from(SOME), label=st.sampled_from(ALL))
 def test_types_of_a_precision_sum_up(name: str, label: str) -> None:
     of = model(name)
@@ -272,7 +272,7 @@ def test_speed_is_predicted_for_types_that_can_run() -> None:
 # ------------------------------------------------------------------------------------------ cards
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     name=st.sampled_from(["Llama-3.1-8B", "SmolLM2-135M", "gemma-3-1b", "mamba-130m"]),
     free=st.integers(0, 30 * GB),

@@ -106,7 +106,7 @@ def exact(base: array[float], other: array[float], word: int) -> tuple[float, fl
     return sums[1] - other[word], math.fsum(terms)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 400), st.floats(0.01, 12), st.floats(0, 8), st.floats(-30, 30), st.data())
 def test_divergences_are_right_and_never_negative(
     size: int, wide: float, apart: float, shift: float, data: st.DataObject

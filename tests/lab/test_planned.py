@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import millstream
@@ -530,7 +530,6 @@ NAMES = st.sampled_from(["prompt_tokens", "completion_tokens", "latency"])
 USAGES = st.dictionaries(NAMES, ODD | st.just(10**400))
 
 
-@settings(deadline=None)
 @given(ODD | st.lists(st.fixed_dictionaries({"id": st.just("a") | ODD, "usage": USAGES | ODD})))
 def test_a_result_of_somebody_else_is_no_accident(nodes: Any) -> None:
     found = score(MADE, {"nodes": nodes}, {"a": SMALL, "b": SMALL}, SPEED)

@@ -184,7 +184,7 @@ def test_a_second_copy_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(of, labels=("Q4_K_M",)).rows[0].precision.repack == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     name=st.sampled_from(["Llama-3.1-8B", "Qwen3-0.6B", "gemma-3-1b", "Mixtral-8x7B-v0.1"]),
     label=st.sampled_from(["FP16", "Q8_0", "Q6_K", "Q4_K_M", "Q2_K"]),
@@ -297,7 +297,7 @@ def test_what_a_card_lacks_is_counted_with_it() -> None:
     assert told.values["free"] == 16 * GB + (15000 << 20) - (457 << 20)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     free=st.integers(0, 100 * GB),
     name=st.sampled_from(["Qwen3-30B-A3B", "Llama-3.1-8B", "gemma-3-1b", "mamba-130m"]),

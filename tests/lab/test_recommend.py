@@ -171,7 +171,7 @@ def test_reasons_in_chinese() -> None:
     ]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     free=st.integers(0, 100 * GB),
     more=st.integers(0, 50 * GB),

@@ -159,7 +159,7 @@ def seen(text: str) -> tuple[set[str], set[str]]:
     return tags.tags, tags.attributes
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(
         st.text(max_size=40),
@@ -200,7 +200,7 @@ numbers = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(numbers, numbers, numbers), max_size=6), st.booleans(), st.booleans())
 def test_any_numbers_are_drawn_or_left_out(
     values: list[tuple[float, float, float]], log_x: bool, log_y: bool
@@ -247,7 +247,7 @@ def test_points_are_where_their_numbers_say() -> None:
     assert {"Q8_00", "Q8_01", "Q8_02", "Q8_03"} <= set(texts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

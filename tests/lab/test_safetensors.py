@@ -125,7 +125,7 @@ fields = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.text(max_size=8), st.one_of(fields, anything), max_size=5))
 def test_any_table_is_an_error_or_has_entries(table: dict[str, Any]) -> None:
     try:
@@ -135,7 +135,7 @@ def test_any_table_is_an_error_or_has_entries(table: dict[str, Any]) -> None:
     assert all(entry.size >= 0 for entry in entries)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=8))
 def test_any_damage_is_an_error_or_harmless(changes: list[tuple[int, int]]) -> None:
     data = bytearray(packed(GOOD, 72))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.configs import PUBLISHED, llama
@@ -218,7 +218,6 @@ def takes(header: Header, how: Training) -> TrainingFootprint:
     return footprint(TABLES[id(header)], SHAPES[id(header)], how)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(MODELS), HOW)
 def test_the_total_is_the_sum_of_the_parts(header: Header, how: Training) -> None:
     made = takes(header, how)
@@ -229,7 +228,6 @@ def test_the_total_is_the_sum_of_the_parts(header: Header, how: Training) -> Non
     assert trained <= header.parameters or how.method != "full"
 
 
-@settings(deadline=None)
 @given(st.sampled_from(MODELS), HOW, st.sampled_from(["batch", "sequence", "rank"]))
 def test_more_never_takes_less(header: Header, how: Training, what: str) -> None:
     more = msgspec.structs.replace(how, **{what: getattr(how, what) + 1})
@@ -241,7 +239,6 @@ def test_more_never_takes_less(header: Header, how: Training, what: str) -> None
         assert before.total < after.total
 
 
-@settings(deadline=None)
 @given(st.sampled_from(MODELS), HOW)
 def test_checkpoints_never_take_more(header: Header, how: Training) -> None:
     kept = takes(header, msgspec.structs.replace(how, checkpointing=False))
@@ -249,14 +246,12 @@ def test_checkpoints_never_take_more(header: Header, how: Training) -> None:
     assert again.total <= kept.total
 
 
-@settings(deadline=None)
 @given(st.sampled_from(MODELS), HOW)
 def test_flash_attention_never_takes_more(header: Header, how: Training) -> None:
     with_scores = takes(header, msgspec.structs.replace(how, flash=False))
     assert takes(header, msgspec.structs.replace(how, flash=True)).total <= with_scores.total
 
 
-@settings(deadline=None)
 @given(st.sampled_from(MODELS), HOW)
 def test_a_base_in_four_bits_takes_less(header: Header, how: Training) -> None:
     lora = takes(header, msgspec.structs.replace(how, method="lora"))

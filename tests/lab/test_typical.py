@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lab.configs import PUBLISHED
@@ -83,7 +83,6 @@ def test_a_size_stands_for_a_model(size: float, name: str) -> None:
     assert typical.header(size)[1] == name
 
 
-@settings(deadline=None)
 @given(st.floats(0.05, 2000))
 @example(1.0)
 @example(3.0)

@@ -506,7 +506,7 @@ def error_body(kind: str, message: str) -> dict[str, Any]:
         (
             Refusal(429, error_body("rate_limit_error", "Too fast."), {"Retry-After": "7"}),
             "models.rate-limited",
-            "asks to wait 7 s: Too fast.",
+            "asks to wait 7 s): Too fast.",
         ),
         (Refusal(500, error_body("api_error", "Internal")), "models.server-error", "Internal"),
         (Refusal(529, error_body("overloaded_error", "Overloaded")), "models.server-error", "529"),

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.home import Endpoint, Home
@@ -190,7 +190,6 @@ def test_ollama_host_in_all_its_forms(text, url):
 
 
 @given(st.text(max_size=30))
-@settings(deadline=None)
 def test_any_ollama_host_is_an_address(text):
     from urllib.parse import urlsplit
 
@@ -534,7 +533,6 @@ async def test_names_that_would_harm_a_terminal_are_left_out(home, monkeypatch):
 @given(
     st.binary(max_size=200), st.sampled_from([b"", OK, OK + b"Transfer-Encoding: chunked\r\n\r\n"])
 )
-@settings(deadline=None)
 def test_any_bytes_are_an_answer_or_none(data, head):
     async def read() -> None:
         reader = asyncio.StreamReader(limit=1024)

@@ -266,7 +266,7 @@ def test_a_number_of_layers_that_would_fill_the_memory(tmp_path: Path) -> None:
     assert header.per_layer("attention.head_count_kv") == []
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(tiny()) - 1), st.integers(0, 255)), min_size=1, max_size=8
@@ -280,7 +280,7 @@ def test_any_damage_is_an_error_or_harmless(changes: list[tuple[int, int]]) -> N
     _everything(whole)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400))
 def test_any_bytes_after_the_magic(data: bytes) -> None:
     whole = b"GGUF\x03\0\0\0" + data
@@ -309,7 +309,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(4, len(tiny()) - 8), NUMBERS, st.sampled_from(["<Q", "<I"]))
 def test_absurd_numbers_anywhere(position: int, number: int, form: str) -> None:
     """Counts, lengths, dimensions, types and offsets of every absurd size, without and with
@@ -321,7 +321,7 @@ def test_absurd_numbers_anywhere(position: int, number: int, form: str) -> None:
         gguf.read_ranges(lambda at, count: bytes(data[at : at + count]), file="m")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(tiny())), st.integers(0, len(tiny())), st.integers(0, len(tiny())))
 def test_pieces_cut_out_and_put_elsewhere(start: int, end: int, place: int) -> None:
     data = tiny()

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from millstream.base import Secret
-from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
-from millstream.models import presets
+from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest, Usage
+from millstream.models import presets, structured
 from millstream.models.http import Http, Patience
 from millstream.models.router import Router
 from models import anthropic_server, gemini_server
@@ -89,7 +89,32 @@ async def test_an_answer_under_a_schema(served: tuple[Router, Any, str]) -> None
     schema = {"type": "object", "properties": {"name": name}, "required": ["name"]}
     _, end = await said(router, request(schema=schema))
     assert end.structured == {"name": "林"}
-    assert end.rung in ("native", "grammar")
+    if isinstance(server, anthropic_server.AnthropicServer):
+        # Not Anthropic's own address: such servers may ignore the schema, so words say it too.
+        body = server.calls("/v1/messages")[-1]
+        assert body["output_config"]["format"]["type"] == "json_schema"
+        assert '"maxLength":9' in str(body["messages"][-1]["content"])
+        assert end.rung == "extracted"
+    else:
+        assert end.rung in ("native", "grammar")
+
+
+@pytest.mark.parametrize(
+    ("url", "rung"), [("https://api.anthropic.com", "native"), ("http://gateway", "extracted")]
+)
+async def test_anthropic_s_own_service_holds_to_a_schema(url: str, rung: str) -> None:
+    asked = []
+
+    async def answer(request: ModelRequest) -> Any:
+        asked.append(request.messages[-1].text)
+        yield ModelChunk('{"a": 1}')
+        yield ModelEnd(Usage())
+
+    target = presets.target("anthropic", "claude-sonnet-4-6", base_url=url, environ={})
+    stream = structured.generate(answer, target, request(schema={"type": "object"}), reasks=0)
+    items = [item async for item in stream]
+    assert items[-1].rung == rung  # type: ignore[union-attr]
+    assert ("JSON schema" in asked[0]) == (rung == "extracted")
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_server(served: tuple[Router, Any, str]) -> None:

@@ -553,8 +553,8 @@ class TestFailures:
         error = await failure(http, target(server), request())
         assert isinstance(error, Failed)
         assert str(error) == (
-            f"{server.url} takes no more requests for openai/gpt-4o now (429), after 2 tries and "
-            "0 s of waiting; it asks to wait 0 s: Rate limit reached"
+            f"{server.url} takes no more requests for openai/gpt-4o now (429; tried 2 ×, waited "
+            "0 s; it asks to wait 0 s): Rate limit reached"
         )
         assert len(server.requests) == 2
 
@@ -563,7 +563,7 @@ class TestFailures:
     ) -> None:
         server.refusals = [Refusal(429, {"error": "come back"}, {"Retry-After": "86400"})]
         error = await failure(http, target(server), request())
-        assert "it asks to wait 86400 s: come back" in str(error)
+        assert "it asks to wait 86400 s): come back" in str(error)
         assert "network.longest_wait" in error.next_step
         assert len(server.requests) == 1
 
@@ -585,7 +585,7 @@ class TestFailures:
         error = await failure(http, target(server), request())
         assert isinstance(error, Failed)
         assert str(error) == (
-            f"{server.url} broke down while answering for openai/gpt-4o ({status}, 2 tries): "
+            f"{server.url} broke down while answering for openai/gpt-4o ({status}; tried 2 ×): "
             "cuda out of memory"
         )
 

@@ -36,7 +36,7 @@ def lines(rows: Iterable[str]) -> str:
 
 
 @given(st.text(max_size=300), st.text(min_size=1, max_size=1_000), st.integers(1, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_unit_over_and_over_is_a_loop(before: str, unit: str, piece: int) -> None:
     times = (TIMES + 2) + 2 * PLAIN // len(unit.encode())
     assert noticed(before + unit * times, piece) is not None

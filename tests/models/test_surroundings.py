@@ -124,9 +124,7 @@ def test_without_any_file_nothing_is_claimed(tmp_path):
 
 
 @given(st.sampled_from([ROUTES, ROUTES6, TCP, TCP6]), st.data())
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_damaged_tables_are_read_as_far_as_they_go(tmp_path, text, data):
     at = data.draw(st.integers(0, len(text)))
     junk = data.draw(st.text(alphabet="0123FXx: \n\t\xff", max_size=6))

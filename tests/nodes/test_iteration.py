@@ -73,7 +73,7 @@ class Slow:
 
 
 @given(st.integers(0, 40), st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_parallel_items_come_back_in_order_and_never_more_at_once(count: int, width: int) -> None:
     loaded = items_app(
         [code("", x="it.item")], ["itstart>work"], is_parallel=True, parallel_nums=width

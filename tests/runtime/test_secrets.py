@@ -165,7 +165,7 @@ def test_data_classes_and_odd_values_pass() -> None:
 
 
 @given(st.text("ab", min_size=4, max_size=6), st.lists(st.text("ab", max_size=4), max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_pieces_say_what_the_whole_says_without_the_secret(secret: str, pieces: list[str]) -> None:
     events: list[Any] = []
     mask = Mask([secret], events.append)

@@ -111,7 +111,7 @@ def outcome(reply: bytes, language: str) -> CodeResult | MillstreamError:
         return error
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(reply=replies, language=st.sampled_from(["python3", "jinja2"]))
 @example(reply=b'{"value": NaN}', language="python3")
 @example(reply=b'{"value": 1e999}', language="python3")
@@ -192,7 +192,7 @@ def framed(body: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(body) if length is None else length) + body
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(said=st.binary(max_size=40) | st.binary(max_size=40).map(framed))
 @example(said=framed(b"x", 2**64 - 1))
 @example(said=framed(b"", 0) + b"more")

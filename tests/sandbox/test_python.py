@@ -297,7 +297,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(value=json_values)
 async def test_any_json_comes_back_as_it_went_in(sandbox: Any, value: Any) -> None:
     assert await sandbox.python("def main(value): return value", value=value) == value

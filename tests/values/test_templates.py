@@ -192,7 +192,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(pieces, max_size=12).map("".join), st.dictionaries(st.sampled_from("xyz"), values))
 @example("{{{ x }}", {})
 @example("{{ x }}\n\r\n", {"x": "\n"})
@@ -211,7 +211,7 @@ def test_any_text_is_rendered_as_jinja2_does_or_refused_as_it_does(
         assert template.render(variables) == expected.render(variables)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join))
 def test_any_words_of_the_language_compile_or_are_bad_input(source: str) -> None:
     with suppress(BadInput, Failed):

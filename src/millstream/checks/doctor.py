@@ -32,8 +32,10 @@ from millstream.models.discovery import (
     Survey,
     ollama_host,
     survey,
+    ways,
 )
 from millstream.models.http import is_local_name, is_private
+from millstream.models.peer import Names, Refused, connect
 from millstream.models.surroundings import Listener, Surroundings, is_own_address, listeners
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ async def diagnose(
     python, sandbox = asyncio.create_task(_python()), asyncio.create_task(_sandbox(home))
     try:
         found = await survey(home, environ=environ, around=around, haste=haste, everywhere=True)
-        servers = _servers(home, found, environ)
+        servers = _servers(home, found, environ) + await _silent_kinds(home, found, haste)
     except MillstreamError as error:  # of settings and credentials; _home has told it
         servers = [] if _told(items, error) else [_problem("servers", error)]
     items += await python + await sandbox + servers
@@ -311,6 +313,35 @@ def _servers(home: Home, found: Survey, environ: Mapping[str, str]) -> list[Item
             continue
         if target.named or target.first("locked") or (target.kind == "ollama" and not items):
             items.append(_missing(target, found.around, here))
+    return items
+
+
+async def _silent_kinds(home: Home, found: Survey, haste: Haste) -> list[Item]:
+    """Endpoints nearby whose protocol has no word for what a server is and has: whether one is
+    there at all."""
+    items = []
+    names = Names(haste.named_connect)
+    for endpoint in home.settings.endpoints:
+        near = is_private(urlsplit(endpoint.url).hostname or "")
+        if not near or endpoint.protocol in ("openai", "ollama"):
+            continue
+        started = time.monotonic()
+        for url, _ in ways(endpoint.url, found.around, found.around.inside):
+            connection = await connect(url, haste.named_connect, names)
+            if not isinstance(connection, Refused):
+                connection.writer.close()
+                break
+        values = {
+            "what": say("doctor.what-endpoint", name=endpoint.name, url=endpoint.url),
+            "name": endpoint.name,
+            "url": url,
+            "protocol": endpoint.protocol,
+        }
+        taken = _since(started)
+        if isinstance(connection, Refused):
+            items.append(Item("servers", "fail", "doctor.no-listener", values, taken))
+        else:
+            items.append(Item("servers", "ok", "doctor.listens", values, taken))
     return items
 
 

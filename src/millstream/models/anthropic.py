@@ -450,7 +450,8 @@ class _Answer:
             finish = "stop"  # the only tool there is is the form of the answer
         if not self._said and finish in (None, "stop"):
             raise failures.empty(self._target)
-        return ModelEnd(self._spent(watch), finish, model=str(self._target))
+        cached = self._usage.cache_read_input_tokens
+        return ModelEnd(self._spent(watch), finish, model=str(self._target), cached=cached)
 
     def _chunk(self, delta: _Delta | None) -> ModelChunk | None:
         if delta is None:

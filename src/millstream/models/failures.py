@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from millstream.base import Failed, MillstreamError, NotHere, redact
+from millstream.base import Failed, MillstreamError, NotHere, redact, say
 from millstream.home.credentials import variables
 from millstream.models.http import Refusal, origin_of, shown, words_of_error
 from millstream.models.target import Target
@@ -61,7 +61,8 @@ def refused(target: Target, refusal: Refusal) -> MillstreamError:
         return NotHere("models.model-missing" if known else "models.no-such-path", **values)
     if status == 429:
         values |= {"tries": refusal.tries, "waited": round(refusal.waited)}
-        values["wait"] = round(refusal.retry_after) if refusal.retry_after is not None else "?"
+        wait = refusal.retry_after
+        values["asks"] = "" if wait is None else say("models.asks-to-wait", wait=round(wait))
         return Failed("models.rate-limited", **values)
     if status in (400, 413, 422, 500) and _TOO_LONG.search(f"{refusal.code} {refusal.message}"):
         return Failed("models.context-exceeded", **values)

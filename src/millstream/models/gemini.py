@@ -284,6 +284,7 @@ class _Feedback(msgspec.Struct, rename="camel"):
 
 class _Usage(msgspec.Struct, rename="camel"):
     prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
     candidates_token_count: int | None = None
     thoughts_token_count: int | None = None
@@ -351,7 +352,12 @@ class _Answer:
         counts = self._usage
         read = (counts.prompt_token_count or 0) + (counts.tool_use_prompt_token_count or 0)
         written = (counts.candidates_token_count or 0) + (counts.thoughts_token_count or 0)
-        return ModelEnd(watch.usage(read, written), finish, model=str(self._target))
+        return ModelEnd(
+            watch.usage(read, written),
+            finish,
+            model=str(self._target),
+            cached=counts.cached_content_token_count,
+        )
 
     def _chunk(self, text: str, thought: bool | None) -> ModelChunk:
         self._said = True

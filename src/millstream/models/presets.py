@@ -89,7 +89,13 @@ _PRESETS = (
     Preset(
         "anthropic", "https://api.anthropic.com", "anthropic", Quirks(), ("ANTHROPIC_BASE_URL",)
     ),
-    Preset("gemini", "https://generativelanguage.googleapis.com", "gemini", Quirks()),
+    Preset(
+        "gemini",
+        "https://generativelanguage.googleapis.com",
+        "gemini",
+        Quirks(),
+        ("GOOGLE_GEMINI_BASE_URL",),
+    ),
     Preset("deepseek", "https://api.deepseek.com", quirks=_OBJECT),
     Preset("tongyi", "https://dashscope.aliyuncs.com/compatible-mode/v1", quirks=_OBJECT),
     Preset("moonshot", "https://api.moonshot.cn/v1"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -136,7 +137,7 @@ async def generate(
     right (the whole text is in the error's values), BadInput for a schema that is none.
     """
     schema = Schema(request.schema)
-    constrained = target.quirks.schema in ("json_schema", "grammar")
+    constrained = target.quirks.schema in ("json_schema", "grammar") and _holds(target)
     asked = request if constrained else _instructed(request)
     usage = Usage()
     text, wrong = "", Wrong("$", "")
@@ -175,6 +176,14 @@ async def generate(
         wrong = found
         asked = _again(request, text if complete else "", wrong)
     raise _failure(target, text, wrong, reasks)
+
+
+def _holds(target: Target) -> bool:
+    """Whether a server that takes a schema holds an answer to it. Many that speak Anthropic's
+    protocol and are not Anthropic's take it and look at it no further: they are told in words,
+    too."""
+    host = urlsplit(target.base_url).hostname or ""
+    return target.protocol != "anthropic" or host.endswith("anthropic.com")
 
 
 def _instructed(request: ModelRequest) -> ModelRequest:

@@ -149,6 +149,18 @@ MESSAGES = {
         "Start the server, or correct the address: millstream settings",
         "请启动该服务，或更正地址：millstream settings",
     ),
+    "listens": Text(
+        "{what}: a server listens there. Which models it has is not asked in the {protocol} "
+        "protocol",
+        "{what}：有服务在监听。{protocol} 协议不询问其拥有的模型",
+    ),
+    "no-listener": Text(
+        "{what}: nobody answers at {url}",
+        "{what}：{url} 没有应答",
+        "Start the server, or correct the address: "
+        "millstream endpoints set {name} URL --protocol {protocol}",
+        "请启动该服务，或更正地址：millstream endpoints set {name} URL --protocol {protocol}",
+    ),
     "not-running": Text(
         "Ollama is installed, but does not run",
         "Ollama 已安装，但没有运行",

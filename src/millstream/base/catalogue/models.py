@@ -98,8 +98,8 @@ MESSAGES = {
         "请重新运行；若每次都断开，请查看该服务自身的日志。",
     ),
     "waiting": Text(
-        "{server} is busy ({status}); next try in {seconds:.0f} s",
-        "{server} 繁忙（{status}），{seconds:.0f} 秒后重试",
+        "{server} cannot answer now ({status}); next try in {seconds:.2g} s",
+        "{server} 暂时无法应答（{status}），{seconds:.2g} 秒后重试",
     ),
     "http-refused": Text(
         "{server} refused the request ({status}): {message}",
@@ -150,10 +150,10 @@ MESSAGES = {
         "请充值、在 {setting} 中换用其他密钥，或改用本地模型：--local",
     ),
     "rate-limited": Text(
-        "{server} takes no more requests for {model} now ({status}), after {tries} tries and "
-        "{waited} s of waiting; it asks to wait {wait} s: {message}",
-        "{server} 暂不接受 {model} 的更多请求（{status}），已尝试 {tries} 次、等待 {waited} 秒；"
-        "服务要求等待 {wait} 秒：{message}",
+        "{server} takes no more requests for {model} now ({status}; tried {tries} ×, waited "
+        "{waited} s{asks}): {message}",
+        "{server} 暂不接受 {model} 的更多请求（{status}；已尝试 {tries} 次，"
+        "等待 {waited} 秒{asks}）：{message}",
         "Run again later, or raise network.tries and network.longest_wait.",
         "请稍后再运行，或调大 network.tries 与 network.longest_wait。",
     ),
@@ -163,8 +163,9 @@ MESSAGES = {
         "Shorten the prompt, or bind a model with a longer context.",
         "请缩短提示词，或绑定上下文更长的模型。",
     ),
+    "asks-to-wait": Text("; it asks to wait {wait} s", "；服务要求等待 {wait} 秒"),
     "server-error": Text(
-        "{server} broke down while answering for {model} ({status}, {tries} tries): {message}",
+        "{server} broke down while answering for {model} ({status}; tried {tries} ×): {message}",
         "{server} 在为 {model} 作答时出错（{status}，已尝试 {tries} 次）：{message}",
         "Look at the server's own log, then run again.",
         "请查看该服务自身的日志，然后重新运行。",
