@@ -180,7 +180,7 @@ async def survey(
     around = around or look(environ)
     names = Names(haste.connect)
     wanted = candidates(home, environ, around, everywhere=everywhere)
-    probes = await asyncio.gather(*(_probe(candidate, haste, names) for candidate in wanted))
+    probes = await asyncio.gather(*(probe(candidate, haste, names) for candidate in wanted))
     return Survey(around, tuple(probes))
 
 
@@ -326,7 +326,8 @@ class Reach:
 # ---------------------------------------------------------------------------------- probing
 
 
-async def _probe(candidate: Candidate, haste: Haste, names: Names) -> Probe:
+async def probe(candidate: Candidate, haste: Haste, names: Names) -> Probe:
+    """Ask one address what is there."""
     started = time.monotonic()
     patience = haste.named_connect if candidate.named else haste.connect
     answer = haste.named_answer if candidate.named else haste.answer

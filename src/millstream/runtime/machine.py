@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 Notice = Callable[[str, Mapping[str, Any]], None]
 PATIENCE = 5.0  # seconds that an online tool has to answer before `--local` takes its substitute
-_KNOCK = 2.0  # seconds that an endpoint has to take a connection
+_KNOCK = 2.0  # seconds that an endpoint has to take a connection, and to say what it is
+_STRICT = ("ollama", "vllm", "lmstudio")  # servers that answer for the models that they list, only
 
 
 class Prepared(msgspec.Struct):
@@ -243,38 +244,67 @@ class Machine:
     async def _resolve(self, resolver: Resolver, ref: ModelRef) -> Resolution:
         """What a model is here; nothing, if it is out of reach by the settings."""
         from millstream.models import presets
+        from millstream.models.target import Target
 
         found = await resolver.resolve(ref)
         url = getattr(found.target, "base_url", "")
-        ours = any(url == presets.address(each) for each in self.home.settings.endpoints)
+        ours = next((e for e in self.home.settings.endpoints if url == presets.address(e)), None)
         if not url or not (ours or self.http.offline):
             return found
         error: MillstreamError | None = None
         if await is_outside(url):
             if self.http.offline:
                 error = NotHere("models.offline", host=urlsplit(url).hostname or url)
-        elif ours:
-            error = await self._refused(url)
+        elif ours is not None and isinstance(found.target, Target):
+            error = await self._refused(found.target, asks=ours.protocol in ("openai", "ollama"))
         return found if error is None else msgspec.structs.replace(found, target=None, error=error)
 
-    async def _refused(self, url: str) -> NotHere | None:
-        """Why an endpoint nearby cannot answer: nobody listens there. Whether it likes the key and
-        has the model is seen when it is asked."""
+    async def _refused(self, target: Target, *, asks: bool) -> MillstreamError | None:
+        """Why an endpoint nearby will not answer: nobody listens there, it does not like the key,
+        or does not have the model. asks: whether its protocol tells what it has. A server that
+        says nothing of itself is asked in the run."""
+        from millstream.models import failures
+        from millstream.models.discovery import TITLES, Candidate, Haste, probe
         from millstream.models.peer import Names, Refused, connect
+        from millstream.models.refusal import Refusal
 
         try:
-            there, proxy = await self.http.route(url)
+            there, proxy = await self.http.route(target.base_url)
         except NotHere as error:
             return error
         if proxy is not None:
             return None
-        found = await connect(there, _KNOCK, Names(_KNOCK))
-        if not isinstance(found, Refused):
-            found.writer.close()
-        elif found.outcome == "refused":
-            self.http.forget_route(url)
-            return NotHere("models.connection-refused", server=origin_of(there))
-        return None
+        names = Names(_KNOCK)
+        if not asks:
+            connection = await connect(there, _KNOCK, names)
+            if isinstance(connection, Refused):
+                return self._nobody(there) if connection.outcome == "refused" else None
+            connection.writer.close()
+            return None
+        haste = Haste(named_connect=_KNOCK, named_answer=_KNOCK)
+        candidate = Candidate(there, "setting", target.provider, target.key)
+        found = await probe(candidate, haste, names)
+        if found.outcome == "refused":
+            return self._nobody(there)
+        if found.outcome == "locked" and found.detail == "401":
+            return failures.refused(target, Refusal(origin_of(there), 401, "Unauthorized"))
+        server = found.server
+        if server is None or server.kind not in _STRICT:
+            return None
+        known = [model.name for model in server.models]
+        if target.server_model in (*known, *(name.removesuffix(":latest") for name in known)):
+            return None
+        return NotHere(
+            "resolver.not-pulled" if server.kind == "ollama" else "resolver.not-served",
+            title=TITLES.get(server.kind, server.kind),
+            url=server.base_url,
+            model=target.server_model,
+            known=", ".join(known[:8]) or "–",
+        )
+
+    def _nobody(self, url: str) -> NotHere:
+        self.http.forget_route(url)
+        return NotHere("models.connection-refused", server=origin_of(url))
 
     async def _meet_tool(
         self,
