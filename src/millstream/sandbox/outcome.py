@@ -169,9 +169,11 @@ def _whole(text: str) -> str:
 
 
 def _said(text: str) -> str:
-    """What code says of an error, no longer than a person may want to read."""
+    """What code says of an error: begin and end of it, if it is a whole document."""
     text = _whole(text)
-    return text if len(text) <= _LONGEST_ERROR else text[:_LONGEST_ERROR] + "…"
+    if len(text) <= _LONGEST_ERROR:
+        return text
+    return f"{text[: _LONGEST_ERROR // 2]}…{text[-_LONGEST_ERROR // 2 :]}"
 
 
 def _no_constant(name: str) -> Any:
@@ -183,7 +185,7 @@ def _no_constant(name: str) -> Any:
 _SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|(?<!\d)\d{200}")
 _TOO_LARGE: Final = f"[Errno {errno.EFBIG}]"  # one file of more than all may take together
 _LAST_LINE: Final = 1_000_000
-_LONGEST_ERROR: Final = 4_000
+_LONGEST_ERROR: Final = 100_000
 _PART: Final = 64  # bytes that a small value costs Python, at least
 _BLOCK: Final = 1 << 16
 
