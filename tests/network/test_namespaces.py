@@ -242,7 +242,8 @@ def test_a_server_that_listens_on_loopback_only_is_recognised_from_both_sides(wo
         # and from inside the container it is one of two reasons.
         [item] = world.doctor("container", OLLAMA_HOST="localhost")
         assert (item["verdict"], item["code"]) == ("fail", "doctor.refused-around")
-        assert f"({HOST}) is there, but refuses port {PORT}" in item["message"]
+        assert f"nobody listens on port {PORT} in this container" in item["message"]
+        assert f"({HOST}) is there, but refuses that port" in item["message"]
         assert "or it listens on 127.0.0.1 only" in item["message"]
         assert item["fix"] == "On that machine: OLLAMA_HOST=0.0.0.0 ollama serve"
     # The command that was advised helps.

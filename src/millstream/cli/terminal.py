@@ -269,7 +269,7 @@ def _turned(text: str) -> str:
 
 def _readable(message: str) -> str:
     """A message as long as a person may read: somebody's code may raise a whole document. Results
-    in JSON have all of it."""
+    in JSON have more of it."""
     if len(message) <= _LONGEST:
         return message
     begin, end = message[: _LONGEST * 3 // 4], message[-_LONGEST // 4 :]
