@@ -22,7 +22,18 @@ from millstream.lab import config
 from millstream.lab.hardware import Machine, Rate, Speed
 from millstream.lab.mixes import retyped
 from millstream.lab.names import Model
-from millstream.lab.plan import ANSWER, VARIABLE, AppPlan, Call, at_once, calls, make, score, tokens
+from millstream.lab.plan import (
+    ANSWER,
+    VARIABLE,
+    AppPlan,
+    Call,
+    at_once,
+    calls,
+    longest,
+    make,
+    score,
+    tokens,
+)
 from millstream.models.gguf import Header
 
 GB = 10**9
@@ -279,6 +290,19 @@ def test_branches_that_exclude_each_other() -> None:
         "start>if", "if:x>a", "if:x>b", "if:false>c", "start>e", "e>end", "a>end", "b>end", "c>end",
     )  # fmt: skip
     assert at_once(of, ["a", "b", "c", "e"]) == 3  # a and b on one branch, e beside it
+
+
+def test_of_branches_that_exclude_each_other_the_longest_counts() -> None:
+    of = plan(
+        [start("text"), branch("x"), llm("a"), llm("b"), llm("c"), llm("e"), llm("f"),
+         end(out="f.text")],
+        "start>if", "if:x>a", "a>b", "b>f", "if:false>c", "c>f", "start>e", "e>f", "f>end",
+    )  # fmt: skip
+    seconds = {"a": 1.0, "b": 2.0, "c": 2.5, "e": 10.0, "f": 100.0}
+    assert longest(of, seconds) == 113.0  # a and b, not c
+    assert longest(of, {**seconds, "c": 3.5}) == 113.5
+    assert longest(of, {"c": 1.0}) == 1.0
+    assert longest(of, {}) == 0.0
 
 
 def test_what_both_branches_lead_to_excludes_nothing() -> None:

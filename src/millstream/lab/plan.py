@@ -5,14 +5,15 @@ own text by its letters, a variable by what it is known to hold (an input that w
 answer of another node) or by a usual length. So the plan is a forecast, and is scored against a
 run afterwards: what was wrong in the number of tokens is told apart from what was wrong in speed.
 
-Every node counts once, branches that exclude each other too, and a container's once for each item
-that is expected. On one processor calls at once take as long as one after the other.
+Every node counts once, and a container's once for each item that is expected; of branches that
+exclude each other the longest counts, so that a run may be shorter. On one processor calls at once
+take as long as one after the other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -79,8 +80,9 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class AppPlan(msgspec.Struct, frozen=True):
-    """The plan of an app. peak: bytes with all models loaded; seconds: of all calls, without the
-    loads, on the machine when it is quiet; None where a model runs elsewhere."""
+    """The plan of an app. peak: bytes with all models loaded; seconds: of all calls that one run
+    may make, without the loads, on the machine when it is quiet; None where a model runs
+    elsewhere."""
 
     app: str
     calls: tuple[Planned, ...]
@@ -262,41 +264,78 @@ def at_once(plan: Plan, nodes: Iterable[str]) -> int:
 
 
 def _at_once(graph: Graph, wanted: set[str]) -> int:
-    before: list[set[int]] = [set() for _ in graph.steps]
-    ways: list[dict[int, set[str]]] = [{} for _ in graph.steps]
-    reached: set[int] = set()
+    order = _Order(graph)
     width: dict[int, int] = {}
-    for number, step in enumerate(graph.steps):  # every edge leads to a later step
+    for number, step in enumerate(graph.steps):
         inside = getattr(step.node, "graph", None)
         if isinstance(inside, Graph):
             width[number] = _parallel(step) * _at_once(inside, wanted)
         elif step.id in wanted:
             width[number] = 1
-        for handle, target in step.ways:
-            before[target] |= before[number] | {number}
-            chosen = {branch: set(taken) for branch, taken in ways[number].items()}
-            if step.branching:
-                chosen[number] = {handle}
-            if target in reached:  # only what all ways to it have in common
-                old = ways[target]
-                chosen = {branch: old[branch] | chosen[branch] for branch in old.keys() & chosen}
-            ways[target] = chosen
-            reached.add(target)
+    return round(_most(width, order.together))
 
-    def together(one: int, other: int) -> bool:
-        if one in before[other] or other in before[one]:
-            return False
-        branches = ways[one].keys() & ways[other].keys()
-        return all(ways[one][branch] & ways[other][branch] for branch in branches)
 
-    most = 0
-    for first in width:
+def longest(plan: Plan, seconds: Mapping[str, float]) -> float:
+    """Seconds of all calls that one run may make, by those of each node: of branches that exclude
+    each other the longest."""
+    return _longest(plan.root, seconds)
+
+
+def _longest(graph: Graph, seconds: Mapping[str, float]) -> float:
+    order = _Order(graph)
+    lasts: dict[int, float] = {}
+    for number, step in enumerate(graph.steps):
+        inside = getattr(step.node, "graph", None)
+        if isinstance(inside, Graph):
+            lasts[number] = _longest(inside, seconds)
+        elif step.id in seconds:
+            lasts[number] = seconds[step.id]
+    return _most(lasts, lambda one, other: not order.exclude(one, other))
+
+
+def _most(sizes: Mapping[int, float], fits: Callable[[int, int], bool]) -> float:
+    """The largest sum of sizes that fit together, found from the largest of them on."""
+    most = 0.0
+    downwards = sorted(sizes, key=lambda number: -sizes[number])
+    for first in sizes:
         group = [first]
-        for number in sorted(width, key=lambda n: -width[n]):
-            if number != first and all(together(number, member) for member in group):
+        for number in downwards:
+            if number != first and all(fits(number, member) for member in group):
                 group.append(number)
-        most = max(most, sum(width[number] for number in group))
+        most = max(most, sum(sizes[number] for number in group))
     return most
+
+
+class _Order:
+    """Which steps of a graph wait for which, and which are on branches that exclude each other."""
+
+    def __init__(self, graph: Graph) -> None:
+        before: list[set[int]] = [set() for _ in graph.steps]
+        ways: list[dict[int, set[str]]] = [{} for _ in graph.steps]
+        reached: set[int] = set()
+        for number, step in enumerate(graph.steps):  # every edge leads to a later step
+            for handle, target in step.ways:
+                before[target] |= before[number] | {number}
+                chosen = {branch: set(taken) for branch, taken in ways[number].items()}
+                if step.branching:
+                    chosen[number] = {handle}
+                if target in reached:  # only what all ways to it have in common
+                    old = ways[target]
+                    common = old.keys() & chosen
+                    chosen = {branch: old[branch] | chosen[branch] for branch in common}
+                ways[target] = chosen
+                reached.add(target)
+        self._before, self._ways = before, ways
+
+    def exclude(self, one: int, other: int) -> bool:
+        """Whether two steps never run in the same passage."""
+        mine, theirs = self._ways[one], self._ways[other]
+        return any(not mine[branch] & theirs[branch] for branch in mine.keys() & theirs.keys())
+
+    def together(self, one: int, other: int) -> bool:
+        """Whether two steps may run at the same time."""
+        waits = one in self._before[other] or other in self._before[one]
+        return not waits and not self.exclude(one, other)
 
 
 def _parallel(step: Step) -> int:
@@ -340,14 +379,13 @@ def make(
         pace = loaded[label].pace
         seconds = call.times * _seconds(models[call.node], call, speed, pace)
         planned.append(Planned(call, label, seconds if pace else None))
-    times = [each.seconds for each in planned]
-    known = [seconds for seconds in times if seconds is not None]
+    lasts = {each.call.node: each.seconds for each in planned if each.seconds is not None}
     return AppPlan(
         app=plan.app.name,
         calls=tuple(planned),
         models=tuple(loaded.values()),
         peak=sum(m.memory.total for m in loaded.values() if m.memory),
-        seconds=sum(known) if len(known) == len(times) else None,
+        seconds=longest(plan, lasts) if len(lasts) == len(planned) else None,
         advice=tuple(_advice(list(loaded.values()), machine)),
     )
 
