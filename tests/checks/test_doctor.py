@@ -267,7 +267,7 @@ async def test_an_endpoint_of_a_protocol_without_a_list(home, free_port):
     item = only(report, "no-listener")
     assert item.message == (
         f"the endpoint gone of the settings (http://127.0.0.1:{free_port}): nobody answers at "
-        f"http://localhost:{free_port}"
+        f"http://127.0.0.1:{free_port}"
     )
     assert "millstream endpoints set gone URL --protocol gemini" in item.fix
 

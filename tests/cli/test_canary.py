@@ -8,6 +8,7 @@ import pytest
 
 from canned import edges, end, start
 from cli.parts import Run, Write, llm
+from millstream.home import Endpoint, Home
 
 CANARY = "sk-CANARY-0123456789abcdef"
 APP = "app.yml"
@@ -35,10 +36,14 @@ COMMANDS = [
 
 @pytest.fixture
 def everywhere(millstream: Run, env: dict[str, str], write: Write) -> None:
-    """The key as that of an endpoint, in the address of another, of a provider, and of a proxy."""
+    """The key as that of an endpoint, in its address where a hand wrote it, of a provider, and of
+    a proxy."""
     write(APP, [start("name"), llm(), end(out="llm.text")], edges("start>llm", "llm>end"))
-    url = f"http://user:{CANARY}@127.0.0.1:9/v1"
-    assert millstream("endpoints", "set", "box", url).returncode == 0
+    url = f"http://user:{CANARY}@127.0.0.1:9/v1?key={CANARY}"
+    refused = millstream("endpoints", "set", "box", url)
+    assert refused.returncode == 2
+    assert "CANARY" not in refused.stderr
+    Home.open(env["MILLSTREAM_HOME"]).settings.add_endpoint(Endpoint("box", url))
     assert millstream("keys", "set", "box", stdin=CANARY).returncode == 0
     env["OPENAI_API_KEY"] = CANARY
     env["HTTPS_PROXY"] = f"http://user:{CANARY}@127.0.0.1:9"

@@ -34,6 +34,7 @@ from millstream.models.discovery import (
     survey,
     ways,
 )
+from millstream.models.hosts import without_secrets
 from millstream.models.http import is_local_name, is_private
 from millstream.models.peer import Names, Refused, connect
 from millstream.models.surroundings import Listener, Surroundings, is_own_address, listeners
@@ -325,16 +326,16 @@ async def _silent_kinds(home: Home, found: Survey, haste: Haste) -> list[Item]:
         near = is_private(urlsplit(endpoint.url).hostname or "")
         if not near or endpoint.protocol in ("openai", "ollama"):
             continue
-        started = time.monotonic()
+        started, shown = time.monotonic(), without_secrets(endpoint.url)
         for url, _ in ways(endpoint.url, found.around, found.around.inside):
             connection = await connect(url, haste.named_connect, names)
             if not isinstance(connection, Refused):
                 connection.writer.close()
                 break
         values = {
-            "what": say("doctor.what-endpoint", name=endpoint.name, url=endpoint.url),
+            "what": say("doctor.what-endpoint", name=endpoint.name, url=shown),
             "name": endpoint.name,
-            "url": url,
+            "url": shown,
             "protocol": endpoint.protocol,
         }
         taken = _since(started)
@@ -462,7 +463,8 @@ def _reason(
 
 def _what(target: _Target) -> str:
     if target.name:
-        return say("doctor.what-endpoint", name=target.name, url=target.written)
+        written = without_secrets(target.written)
+        return say("doctor.what-endpoint", name=target.name, url=written)
     if target.variable:
         return say("doctor.what-variable", url=target.written)
     return say("doctor.what-usual", title=TITLES.get(target.kind, ""), url=target.written)

@@ -47,6 +47,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if not files:
         raise BadInput("cli.no-app-files", folder=args.files[0], endings=", ".join(ENDINGS))
     reports = asyncio.run(_check(files, args, terminal))
+    if not reports:  # what there is belongs to others
+        raise BadInput("cli.no-app-files", folder=args.files[0], endings=", ".join(ENDINGS))
     if not args.json:
         many = len(files) > 1 or not reports
         if many:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from urllib.parse import urlsplit
 
 import msgspec
 
-from millstream.base import BadInput, NotHere, hide_password, say
+from millstream.base import BadInput, NotHere, say
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import Terminal, label
 from millstream.home import Endpoint, Home
+from millstream.models.hosts import without_secrets
 
+RESERVED = ("embedded", "local")  # what Millstream's own models are called
 PROTOCOLS = ("openai", "azure", "ollama", "anthropic", "gemini")
 
 
@@ -46,11 +49,11 @@ def run(args: Namespace, terminal: Terminal) -> int:
             raise NotHere("cli.endpoints.none-such", name=label(args.name))
         terminal.err(say("cli.endpoints.removed", name=label(args.name)))
     elif getattr(args, "json", False):
-        shown = [msgspec.structs.replace(e, url=hide_password(e.url)) for e in settings.endpoints]
+        shown = [msgspec.structs.replace(e, url=without_secrets(e.url)) for e in settings.endpoints]
         terminal.write(msgspec.json.encode(shown).decode() + "\n")
     elif settings.endpoints:
         rows = [[say(f"cli.endpoints.head-{name}") for name in ("name", "protocol", "url")]]
-        rows += [[e.name, e.protocol, hide_password(e.url)] for e in settings.endpoints]
+        rows += [[e.name, e.protocol, without_secrets(e.url)] for e in settings.endpoints]
         for line in terminal.table(rows, ["cyan"], ["dim"]):
             terminal.out(line)
     else:
@@ -65,6 +68,11 @@ def _endpoint(args: Namespace) -> Endpoint:
         if not equals:
             raise BadInput("cli.endpoints.option-form", given=text)
         options[name] = value
+    if args.name.lower() in RESERVED:
+        raise BadInput("cli.endpoints.reserved", name=args.name)
+    parts = urlsplit(args.url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadInput("cli.endpoints.address-only", name=label(args.name))
     given = {"name": args.name, "url": args.url, "protocol": args.protocol, "key": args.key}
     given |= {"context": args.context, "slots": args.slots, "options": options}
     try:

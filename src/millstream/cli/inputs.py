@@ -67,7 +67,7 @@ def _table(asks: Asks, terminal: Terminal) -> None:
     for item in asks.inputs:
         about = [item.label if item.label != item.name else "", item.description]
         about += [" | ".join(item.options)]
-        if item.max_length:
+        if item.max_length and item.type != "number":
             about.append(say("cli.inputs.at-most", count=item.max_length))
         if item.default not in (None, ""):
             about.append(say("cli.inputs.default", value=item.default))

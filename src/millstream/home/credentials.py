@@ -75,8 +75,9 @@ class Credentials:
         return found[0] if found else None
 
     def of(self, endpoint: Endpoint) -> Secret | None:
-        """The key of an endpoint: what its `key` refers to, or the one kept under its name."""
-        return self.resolve(endpoint.key) if endpoint.key else self.get(endpoint.name)
+        """The key of an endpoint: what its `key` refers to, or else the one kept under its name."""
+        found = self.resolve(endpoint.key) if endpoint.key else None
+        return found if found is not None else self.get(endpoint.name)
 
     def providers(self) -> list[str]:
         """The providers that the file has keys for."""
@@ -178,6 +179,13 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials({str(self.path)!r})"
+
+
+def setting_of(endpoint: Endpoint) -> str:
+    """The environment variable that an endpoint's key is taken from, for messages."""
+    reference = endpoint.key or ""
+    own = reference.removeprefix("env:")
+    return own if own != reference else variables(endpoint.name)[0]
 
 
 def variables(provider: str) -> tuple[str, ...]:

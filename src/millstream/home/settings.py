@@ -411,12 +411,14 @@ def _strangers(
 ) -> Iterator[tuple[tuple[str | int, ...], list[str]]]:
     """The keys that a struct has no field for, each with the fields that there are."""
     fields = _fields(kind)
+    if not isinstance(data, dict):  # that is told when the values are read
+        return
     for key, value in data.items():
         inner = fields.get(key)
         if inner is None:
             yield (*path, key), list(fields)
         elif key == "endpoints":
-            for number, endpoint in enumerate(value):
+            for number, endpoint in enumerate(value if isinstance(value, list) else ()):
                 yield from _strangers(Endpoint, endpoint, (*path, key, number))
         elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             yield from _strangers(inner, value, (*path, key))

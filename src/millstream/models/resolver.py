@@ -16,6 +16,7 @@ import msgspec
 
 from millstream.base import MillstreamError, NotHere, say
 from millstream.engine.ports import ModelRef
+from millstream.home.credentials import setting_of
 from millstream.home.names import provider_name
 from millstream.models import presets
 from millstream.models.target import LazyTarget, Target
@@ -172,7 +173,7 @@ class Resolver:
         )
 
     def _at_endpoint(self, endpoint: Endpoint, name: str) -> Target:
-        return presets.target(
+        target = presets.target(
             endpoint.name,
             name,
             base_url=presets.address(endpoint),
@@ -182,6 +183,7 @@ class Resolver:
             slots=endpoint.slots,
             options=endpoint.options,
         )
+        return msgspec.structs.replace(target, setting=setting_of(endpoint))
 
     async def _server(self, kind: str, name: str) -> tuple[Server, ServerModel]:
         from millstream.models.discovery import TITLES

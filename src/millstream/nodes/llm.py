@@ -29,7 +29,12 @@ from millstream.engine.ports import (
     Models,
     Role,
 )
-from millstream.nodes.template_transform import VariableSelector, parse_template, plain
+from millstream.nodes.template_transform import (
+    VariableSelector,
+    inner_place,
+    parse_template,
+    plain,
+)
 from millstream.values import MISSING, File, Pool, Selector, TextTemplate, to_text
 from millstream.values.templates import Heavy, Template
 
@@ -276,13 +281,13 @@ class LLM(Node[LLMData]):
     async def _rendered(self, messages: Sequence[Any], context: Context) -> list[Message]:
         """The messages to send: Jinja2 ones rendered, empty ones left out."""
         if self.jinja:
-            templates = iter([p.template for p in self.prompts if p.template is not None])
+            prompts = iter([prompt for prompt in self.prompts if prompt.template is not None])
             texts: list[Any] = []
             for message in messages:
                 if isinstance(message, Message):
                     texts.append(message)
                     continue
-                text = await _render(next(templates), message["jinja2"], context)
+                text = await next(prompts).jinja(message["jinja2"], context)
                 texts.append(Message(message["role"], text, tuple(message.get("files", ()))))
             messages = texts
         kept = [message for message in messages if message.text or message.files]
@@ -298,6 +303,7 @@ class Prompt:
         self.role: Role = message.role or "user"
         self.field = ".".join(map(str, path))
         self.template: Template | None = None
+        self.place = build.place(*path, "jinja2_text")
         if message.edition_type == "jinja2":
             source = (message.jinja2_text or "").replace(CONTEXT, CONTEXT_HERE)
             self.template = parse_template(source, build, *path, "jinja2_text")
@@ -308,6 +314,21 @@ class Prompt:
             for part in self.parts:
                 for selector in part.selectors:
                     yield Reading(selector, f"{self.field}.text", required=True)
+
+    async def jinja(self, variables: dict[str, Any], context: Context) -> str:
+        """The text of a Jinja2 message."""
+        template = self.template
+        assert template is not None
+        try:
+            if template.static:
+                with suppress(Heavy):
+                    return template.render(variables)
+            sandbox = context.ports.sandbox
+            if sandbox is None:
+                raise Failed("engine.no-port", port="sandbox")
+            return await sandbox.render(template.source, variables)
+        except Failed as error:
+            raise inner_place(error, self.place) from None
 
     def render(self, pool: Pool, context: str) -> list[Message]:
         """The message, and one more for the files that its text names."""
@@ -414,16 +435,6 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "time_to_first_token": round(usage.time_to_first_token, 3),
         "time_to_generate": round(usage.time_to_generate, 3),
     }
-
-
-async def _render(template: Template, variables: dict[str, Any], context: Context) -> str:
-    if template.static:
-        with suppress(Heavy):
-            return template.render(variables)
-    sandbox = context.ports.sandbox
-    if sandbox is None:
-        raise Failed("engine.no-port", port="sandbox")
-    return await sandbox.render(template.source, variables)
 
 
 def _schema(data: LLMData, build: Build) -> dict[str, Any] | None:

@@ -112,7 +112,10 @@ def accept(variable: InputVariable, value: Any) -> Any:
     if kind == "number":
         return _number(name, value)
     if kind == "checkbox":
-        return _checkbox(name, value)
+        value = _checkbox(name, value)
+        if value is None and variable.required:
+            raise BadInput("nodes.input-missing", name=name, label=_label(variable))
+        return value
     if kind in ("file", "file-list"):
         return _files(variable, value)
     if kind == "json_object":

@@ -243,12 +243,14 @@ class Machine:
 
     async def _resolve(self, resolver: Resolver, ref: ModelRef) -> Resolution:
         """What a model is here; nothing, if it is out of reach by the settings."""
-        from millstream.models import presets
+        from millstream.home.names import provider_name
         from millstream.models.target import Target
 
         found = await resolver.resolve(ref)
         url = getattr(found.target, "base_url", "")
-        ours = next((e for e in self.home.settings.endpoints if url == presets.address(e)), None)
+        name = getattr(found.target, "provider", "")
+        endpoints = self.home.settings.endpoints
+        ours = next((each for each in endpoints if provider_name(each.name) == name), None)
         if not url or not (ours or self.http.offline):
             return found
         error: MillstreamError | None = None

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import weakref
 from collections import deque
 from pathlib import Path
 from typing import Any, Final
@@ -124,6 +125,8 @@ class Zygote:
             raise NotHere("sandbox.no-python", path=python, problem=error.strerror) from None
         finally:
             theirs.close()
+        # For a program that ends, or forgets us, without closing.
+        self._forgotten = weakref.finalize(self, _end, self._process, self._root)
         self.loop.add_reader(self._control, self._read)
         self.send({**settings, "root": self._root})
 
@@ -201,7 +204,7 @@ class Zygote:
         for child in self._children.values():
             child.ended.set_result(None)
         self._children.clear()
-        scratch.remove(self._root)
+        self._forgotten()
 
     async def close(self) -> None:
         """Have the zygote end itself and its children, and wait for that."""
@@ -216,3 +219,10 @@ class Zygote:
         if not self.gone.done():
             self._control.close()
             self._process.communicate()
+
+
+def _end(process: subprocess.Popen[bytes], root: str) -> None:
+    """End a zygote that may have ended already, with its children, and remove its folders."""
+    process.kill()
+    process.wait()
+    scratch.remove(root)

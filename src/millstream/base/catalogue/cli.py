@@ -230,8 +230,8 @@ MESSAGES = {
         "Print every event of the run as a line of JSON.", "将运行的每个事件打印为一行 JSON。"
     ),
     "run.no-stream": Text(
-        "Print texts when the run has ended, not as they come.",
-        "运行结束后再打印文本，不做流式输出。",
+        "Print texts when the run has ended, not as they come (as where output is piped).",
+        "运行结束后再打印文本，不做流式输出（输出到管道时也是如此）。",
     ),
     "run.examples": Text(
         "# what a file names, done by what this machine has\n"
@@ -1047,6 +1047,18 @@ MESSAGES = {
     "endpoints.kept": Text("the endpoint {name} is kept in {path}", "接口 {name} 已保存到 {path}"),
     "endpoints.removed": Text("the endpoint {name} is forgotten", "接口 {name} 已删除"),
     "endpoints.none": Text("there are no endpoints", "没有接口"),
+    "endpoints.reserved": Text(
+        "{name} is what Millstream's own models are called, so an endpoint cannot be",
+        "{name} 是 Millstream 自带模型的名称，端点不能使用",
+        "Choose another name.",
+        "请换一个名称。",
+    ),
+    "endpoints.address-only": Text(
+        "the address has more in it than an address: a user, a password, a query or a fragment",
+        "地址中包含用户名、密码、查询参数或片段，这些不属于地址",
+        "Give the address alone, and keep the key apart: millstream keys set {name}",
+        "请只填写地址，密钥另行保存：millstream keys set {name}",
+    ),
     "endpoints.none-such": Text(
         "there is no endpoint {name!r}",
         "没有接口 {name!r}",

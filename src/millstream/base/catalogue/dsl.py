@@ -237,9 +237,8 @@ MESSAGES = {
     "unknown-node-type": Text(
         "the node type {type!r} is not known",
         "未知的节点类型 {type!r}",
-        "Check its spelling. If it is a newer type, update Millstream: "
-        "`pip install --upgrade millstream`.",
-        "请检查拼写。如果是较新的类型，请升级 Millstream：`pip install --upgrade millstream`。",
+        "Check its spelling. A newer Millstream may know it, if it is a newer type.",
+        "请检查拼写。如果是较新的类型，较新的 Millstream 可能支持。",
     ),
     "field": Text(
         "the value does not fit: wanted is {wanted}, given is {given}",

@@ -140,8 +140,9 @@ MESSAGES = {
     "no-such-path": Text(
         "{server} answers, but not as a model API ({status}): {message}",
         "{server} 有应答，但不是模型 API（{status}）：{message}",
-        "Check base_url: most servers want /v1 at its end. `millstream doctor` tries both.",
-        "请检查 base_url：多数服务的地址以 /v1 结尾。`millstream doctor` 会两种都试。",
+        "Check the address: most servers want /v1 at its end. `millstream doctor` "
+        "shows what is near.",
+        "请检查地址：多数服务的地址以 /v1 结尾。`millstream doctor` 会显示附近有什么。",
     ),
     "no-credit": Text(
         "the account for {model} has no credit left ({status}): {message}",
