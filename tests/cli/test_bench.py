@@ -110,8 +110,8 @@ def test_a_key_of_an_endpoint_is_sent_and_never_shown(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("-p", "many"), 2, "--prompt takes whole numbers from 1 on"),
-        (("-p", "0"), 2, "--prompt takes whole numbers from 1 on"),
+        (("-p", "many"), 2, "--prompt takes whole numbers from 1 to 10,000,000"),
+        (("-p", "0"), 2, "--prompt takes whole numbers from 1 to 10,000,000"),
         (("-n", ","), 2, "--output takes whole numbers"),
         (("--timeout", "soon"), 2, "--timeout takes a number from 0 on; 'soon' is not"),
         (("--profile", "constant"), 2, "sends calls at a rate, and none is given"),

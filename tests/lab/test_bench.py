@@ -32,6 +32,7 @@ from millstream.lab.bench.measure import Ask, Bench, Measured, Point, Run, Stage
 from millstream.lab.bench.prompts import Prompts, Ruler
 from millstream.lab.bench.roof import Built, cache_bytes
 from millstream.lab.bench.subject import Opened, Subject, Way, find, patience
+from millstream.lab.bench.words import failed
 from millstream.lab.bench.words import figures as in_words
 from millstream.lab.hardware import Rate, Speed
 from millstream.lab.report import html
@@ -493,6 +494,24 @@ async def test_some_refusals_are_counted(server: PacedServer, http: Http) -> Non
     assert (stage.figures.calls, stage.figures.failed) == (2, 1)
     assert any("1 of 3 calls failed" in doubt.text for doubt in stage.doubts)
     assert "boom" in stage.calls[0].message
+
+
+async def test_a_point_that_never_succeeds_leaves_the_others(http: Http) -> None:
+    class Short(PacedServer):
+        async def _complete(self, request: Any, seen: Any, *rest: Any) -> Any:
+            if len(str(seen.body["messages"])) > 1000:
+                return reply({"error": {"message": "too much"}}, 500)
+            return await super()._complete(request, seen, *rest)
+
+    async with Short("m", first=0, gap=0) as server:
+        made = await measured(server, http, prompts=(1000, 32), repetitions=2, warm_up=1)
+    bad, good = made.stages
+    assert made.trouble is None
+    assert (bad.figures.calls, bad.figures.failed) == (0, 2)
+    assert (good.figures.calls, good.figures.failed) == (2, 0)
+    assert [text.endswith("none of its 2 calls succeeded") for text in failed(made)] == [True]
+    run = Run("0", 0.0, Ask(), measured=[made])
+    assert "none of its 2 calls succeeded" in str(report(run).sections)
 
 
 async def test_a_server_that_falls_silent_keeps_what_was_measured(

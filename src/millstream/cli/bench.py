@@ -121,7 +121,7 @@ async def _prepare(
 
 def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -> int:
     """Save, print and report what was measured; the exit code."""
-    from millstream.lab.bench import against
+    from millstream.lab.bench import against, words
     from millstream.lab.bench.against import Printed
 
     measured = [each for each in run.measured if any(s.figures.calls for s in each.stages)]
@@ -130,6 +130,11 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
         _write(args.save, msgspec.json.encode(run))
     if before is not None and measured:
         comparison = against.compare(before, run, str(args.against))
+    if args.report and measured:
+        from millstream.lab.report import html
+        from millstream.lab.report.bench import report
+
+        html.write(report(run, comparison), args.report)
     if args.json:
         printed = Printed(**msgspec.structs.asdict(run), comparison=comparison)
         terminal.write(msgspec.json.encode(printed).decode() + "\n")
@@ -138,13 +143,11 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
             _tell(each, run, terminal)
         if comparison is not None:
             _tell_comparison(comparison, terminal)
-    if args.report and measured:
-        from millstream.lab.report import html
-        from millstream.lab.report.bench import report
-
-        html.write(report(run, comparison), args.report)
     code = 0
     for each in run.measured:
+        for text in words.failed(each) if each in measured else ():
+            terminal.trouble(f"{each.label}: {text}")
+            code = 1
         if each.trouble is not None:
             message = say("bench.trouble", label=each.label, message=each.trouble.message)
             terminal.trouble(message, None, each.trouble.next)
@@ -242,12 +245,15 @@ def _words(text: str) -> list[str]:
     return [word for word in text.replace(",", " ").split() if word]
 
 
+_MOST = 10_000_000  # of anything that is counted; a prompt so long would be made of words here
+
+
 def _counts(option: str, text: str, least: int) -> tuple[int, ...]:
     """Whole numbers with commas between them; "" for none."""
     found = []
     for word in _words(text):
-        if not word.isdecimal() or int(word) < least:
-            raise BadInput("bench.bad-list", option=option, given=text, least=least)
+        if not word.isdecimal() or not least <= int(word[:20]) <= _MOST:
+            raise BadInput("bench.bad-list", option=option, given=text[:80], least=least)
         found.append(int(word))
     if text and not found:
         raise BadInput("bench.bad-list", option=option, given=text, least=least)

@@ -209,15 +209,15 @@ class _Line(StatusLine):
 
 
 def _finish(found: Compared, args: Namespace, terminal: Terminal) -> None:
-    if args.json:
-        terminal.write(msgspec.json.encode(found).decode() + "\n")
-    else:
-        _tell(found, args, terminal)
     if args.report:
         from millstream.lab.report import html
         from millstream.lab.report.compare import report
 
         html.write(report(found), args.report)
+    if args.json:
+        terminal.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        _tell(found, args, terminal)
 
 
 def _tell(found: Compared, args: Namespace, terminal: Terminal) -> None:

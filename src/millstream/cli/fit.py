@@ -194,6 +194,11 @@ def _training(args: Namespace) -> Training | None:
 
 
 def _finish(made: list[Fit], args: Namespace, terminal: Terminal) -> int:
+    if args.report is not None:
+        from millstream.lab.report import html
+        from millstream.lab.report.fit import report
+
+        html.write(report(made), args.report)
     if args.json:
         terminal.write(msgspec.json.encode({"models": [_plain(each) for each in made]}).decode())
         terminal.write("\n")
@@ -203,11 +208,6 @@ def _finish(made: list[Fit], args: Namespace, terminal: Terminal) -> int:
         if len(made) == 1 or args.all:
             for each in made:
                 _tell(each, args, terminal)
-    if args.report is not None:
-        from millstream.lab.report import html
-        from millstream.lab.report.fit import report
-
-        html.write(report(made), args.report)
     short = any(each.fits is False or each.trains is False for each in made)
     return DOES_NOT_FIT if short else 0
 

@@ -275,6 +275,11 @@ class _Line(StatusLine):
 def _finish(
     loss: Loss | None, apps: list[AppRun], app: str, args: Namespace, terminal: Terminal
 ) -> None:
+    if args.report is not None:
+        from millstream.lab.report import html
+        from millstream.lab.report.loss import report
+
+        html.write(report(loss, apps, app), args.report)
     if args.json:
         found = {"name": app, "fixed": not args.own_sampling, "runs": apps} if apps else None
         terminal.write(msgspec.json.encode({"loss": loss, "app": found}).decode() + "\n")
@@ -283,11 +288,6 @@ def _finish(
             _tell(loss, terminal)
         if apps:
             _tell_app(apps, app, args, terminal)
-    if args.report is not None:
-        from millstream.lab.report import html
-        from millstream.lab.report.loss import report
-
-        html.write(report(loss, apps, app), args.report)
 
 
 def _tell(loss: Loss, terminal: Terminal) -> None:

@@ -65,15 +65,15 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
             )
             if args.dry_run:
                 plans = quantizer.plans(types)
-                _tell_plans(plans, source, args, terminal)
                 if args.report:
                     html.write(report(plans, source), args.report)
+                _tell_plans(plans, source, args, terminal)
                 return 0
             with _Line(terminal, source.name) as line:
                 made = await quantizer.run(types, line.show)
-            _tell(made, source, args, terminal)
             if args.report:
                 html.write(report(made, source), args.report)
+            _tell(made, source, args, terminal)
     finally:
         await here.close()
     return 0

@@ -50,15 +50,15 @@ async def recommend(args: Namespace, terminal: Terminal) -> int:
         facts.insert(1, say("fit.memory", **values))
     if not found and not args.json:
         raise NotHere("lab.nothing-fits", free=shown(hard.free or 0))
-    if args.json:
-        terminal.write(msgspec.json.encode({"machine": hard, "models": found}).decode() + "\n")
-    else:
-        _tell(found, facts, terminal)
     if args.report is not None:
         from millstream.lab.report.fit import choices_report
 
         heads = (say("fit.fact-machine"), say("fit.fact-memory"), say("fit.fact-use"))
         html.write(choices_report(found, list(zip(heads, facts, strict=False))), args.report)
+    if args.json:
+        terminal.write(msgspec.json.encode({"machine": hard, "models": found}).decode() + "\n")
+    else:
+        _tell(found, facts, terminal)
     return 0 if found else NOTHING_FITS
 
 

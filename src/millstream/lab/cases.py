@@ -249,13 +249,22 @@ def unmet(output: Any, expect: dict[str, Any]) -> str:
 
 
 def _against_schema(output: Any, schema: Any) -> str:
+    import re
+
     from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     value = _data(output)
     if isinstance(output, str) and value is output:
         return say("loss.not-json")
-    for error in validator_for(schema)(schema).iter_errors(value):
-        return say("loss.not-schema", problem=str(error.message)[:200])
+    try:  # nothing is fetched from elsewhere
+        for error in validator_for(schema)(schema, registry=Registry()).iter_errors(value):
+            return say("loss.not-schema", problem=str(error.message)[:200])
+    except Unresolvable as error:
+        return say("loss.not-schema", problem=f"{error.ref} is not in the schema"[:200])
+    except (RecursionError, re.error) as error:
+        return say("loss.not-schema", problem=(str(error) or type(error).__name__)[:200])
     return ""
 
 

@@ -5,8 +5,9 @@ from millstream.base.messages import Text
 MESSAGES = {
     # ------------------------------------------------------------------------------ what is asked
     "bad-list": Text(
-        "{option} takes whole numbers from {least} on, with commas between them; {given!r} is not",
-        "{option} 需要不小于 {least} 的整数，用逗号分隔；{given!r} 不符合",
+        "{option} takes whole numbers from {least} to 10,000,000, with commas between them; "
+        "{given!r} is not",
+        "{option} 需要 {least} 到 10,000,000 的整数，用逗号分隔；{given!r} 不符合",
         "For example: {option} 128,512",
         "例如：{option} 128,512",
     ),
@@ -125,6 +126,10 @@ MESSAGES = {
         "本次测量与 {file} 没有相同的测量项",
         "Measure with the same --prompt, --output, --depth and --concurrency as then.",
         "请使用与当时相同的 --prompt、--output、--depth 和 --concurrency。",
+    ),
+    "point-failed": Text(
+        "{point}: none of its {count} calls succeeded",
+        "{point}：{count} 次调用全部失败",
     ),
     "trouble": Text("{label}: {message}", "{label}：{message}"),
     "stopped": Text(

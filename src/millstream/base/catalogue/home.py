@@ -291,8 +291,8 @@ MESSAGES = {
         "拉取模型的 ModelScope（魔搭）地址：站点本身或其镜像。",
     ),
     "setting.hub.ollama": Text(
-        "Ollama's library, where `models fit ollama:NAME` reads about a model that is not here.",
-        "Ollama 模型库的地址：`models fit ollama:名称` 从这里读取本机没有的模型的信息。",
+        "Ollama's library, where `fit ollama:NAME` reads about a model that is not here.",
+        "Ollama 模型库的地址：`fit ollama:名称` 从这里读取本机没有的模型的信息。",
     ),
     "setting.embedded.context": Text(
         "Tokens of context for each call of an embedded model; none: 8192, or what the model was "

@@ -275,9 +275,10 @@ class _Session:
         prompts = Prompts(ruler, subject.measure, seed=self.ask.seed)
         stages = [Stage(point, opened, [], figures([]), doubts=[]) for point in points]
         times = [_Times() for _ in points]
-        for number, stage in enumerate(stages):
-            if self.ask.warm_up:
-                await self._warm_up(number, stage.point, prompts)
+        if self.ask.warm_up:
+            cold = [await self._warm_up(n, stage.point, prompts) for n, stage in enumerate(stages)]
+            if all(cold) and cold[0] is not None:
+                raise _Stop(cold[0])
         in_vain = [0] * len(stages)
         for repetition in range(self.ask.repetitions):
             for number, stage in enumerate(stages):
@@ -290,8 +291,8 @@ class _Session:
         if not any(stage.figures.calls for stage in stages):
             raise _Stop(self._error or Failed("bench.empty-answers", model=subject.label))
 
-    async def _warm_up(self, number: int, point: Point, prompts: Prompts) -> None:
-        """Calls that nobody counts. Raises if none of them succeeds."""
+    async def _warm_up(self, number: int, point: Point, prompts: Prompts) -> MillstreamError | None:
+        """Calls that nobody counts; an error if none of them succeeds."""
         self._say("warm-up", number)
         count = max(point.concurrency, self.ask.warm_up)
         load = self._load(number, "warm-up", 0, count)
@@ -300,8 +301,7 @@ class _Session:
             calls = await load.run(some, profile="concurrent", concurrency=point.concurrency)
         except Failure as failure:
             raise _Stop(failure.error) from None
-        if not any(call.ok for call in calls) and load.errors:
-            raise _Stop(load.errors[0])
+        return load.errors[0] if load.errors and not any(call.ok for call in calls) else None
 
     async def _repeat(
         self,

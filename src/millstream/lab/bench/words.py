@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from millstream.base import say
 from millstream.lab.bench.against import Comparison, Difference
-from millstream.lab.bench.measure import Point, Stage
+from millstream.lab.bench.measure import Measured, Point, Stage
 from millstream.lab.bench.stats import Spread
 from millstream.lab.bench.subject import Way
 from millstream.lab.fit import shown
@@ -119,6 +119,13 @@ def doubts(stages: Sequence[Stage]) -> Iterator[str]:
             found.setdefault(doubt.text, []).append(point(stage.point))
     for text, points in found.items():
         yield text if len(points) == len(stages) else f"{', '.join(points)}: {text}"
+
+
+def failed(measured: Measured) -> Iterator[str]:
+    """The points of which no call succeeded."""
+    for stage in measured.stages:
+        if stage.calls and not stage.figures.calls:
+            yield say("bench.point-failed", point=point(stage.point), count=len(stage.calls))
 
 
 def difference(each: Difference) -> list[str]:

@@ -60,7 +60,12 @@ def report(run: Run, comparison: Comparison | None = None) -> Report:
     cautions = tuple(
         text if len(measured) == 1 else f"{each.label}: {text}"
         for each in measured
-        for text in words.doubts(_good(each))
+        for text in (*words.doubts(_good(each)), *words.failed(each))
+    )
+    cautions += tuple(
+        say("bench.trouble", label=each.label, message=each.trouble.message)
+        for each in run.measured
+        if each.trouble is not None
     )
     if cautions:
         sections.append(Section(say("bench.section-doubts"), cautions))
