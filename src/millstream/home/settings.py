@@ -96,6 +96,10 @@ class Hub(msgspec.Struct):
     modelscope: str = "https://www.modelscope.cn"
     ollama: str = "https://registry.ollama.ai"
 
+    def __post_init__(self) -> None:
+        if not all(map(_is_web_address, (self.endpoint, self.modelscope, self.ollama))):
+            raise ValueError(say("home.hub-url"))
+
 
 class Embedded(msgspec.Struct):
     """Models that are loaded here, each in a process of its own (`models.embedded`)."""

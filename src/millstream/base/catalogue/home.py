@@ -129,6 +129,10 @@ MESSAGES = {
         "to, a port up to 65535",
         "端点的 url 应以 http:// 或 https:// 开头，后接主机名，端口（如有）不超过 65535",
     ),
+    "hub-url": Text(
+        "the address of a hub begins with http:// or https://, and goes on with a host",
+        "模型站点的地址应以 http:// 或 https:// 开头，后接主机名",
+    ),
     "endpoint-key": Text(
         "an endpoint's key says where the key is, never the key itself: env:NAME, keyring:NAME "
         "or credentials:NAME",

@@ -234,7 +234,7 @@ class Load:
             wanted=prompt.wanted,
             read=usage.prompt_tokens if usage else 0,
             told=usage.completion_tokens if usage else 0,
-            cached=end.cached if end else None,
+            cached=_cached(end),
             bytes=len(text.encode("utf-8", "replace")),
             words=_words(text),
             given_bytes=len(prompt.text.encode("utf-8", "replace")),
@@ -245,6 +245,13 @@ class Load:
     def _keep(self, call: Call, texts: list[str]) -> None:
         self.calls.append(call)
         self._texts.append("".join(texts))
+
+
+def _cached(end: ModelEnd | None) -> int | None:
+    """Tokens of the prompt that the server says it had kept; None for more than there are."""
+    if end is None or end.cached is None or end.cached > end.usage.prompt_tokens:
+        return None
+    return end.cached
 
 
 def _words(text: str) -> int:
