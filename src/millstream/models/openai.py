@@ -80,7 +80,7 @@ async def generate(
     call = _Call(http, target, request)
     while True:
         try:
-            async with await call.open() as answer:
+            async with call.send() as answer:
                 kind = answer.headers.get("Content-Type", "")
                 if "json" in kind:
                     for item in _read_whole(target, await answer.read(), watch):
@@ -137,7 +137,7 @@ async def generate(
                     raise failures.empty(target)
                 yield call.marked(_end(target, usage, finish, watch))
                 return
-        except Concession as concession:  # in place of the first event, as vLLM does
+        except Concession as concession:  # vLLM's may stand in place of the first event
             call.concede(concession)
 
 
@@ -151,22 +151,17 @@ class _Call:
         self._url, self._headers = address(target, request), credentials(target)
         self._body = build(target, request)
         self._checked = request.schema is not None
-        self._wanted = self._body.get("response_format")
+        self._wanted = self._checked and _holds(self._body)
         self._patience = _CONCESSIONS
         self._learned: list[str] = http.learned.setdefault(target.identity, [])
         for i, name in enumerate(self._learned):
             concessions.concede(self._body, name, self._learned[:i])
 
-    async def open(self) -> Exchange:
-        """The answer, as soon as the server gives one."""
-        while True:
-            exchange = self._http.stream(
-                "POST", self._url, headers=self._headers, json=self._body, errors=self._refused
-            )
-            try:
-                return await exchange.open()
-            except Concession as concession:
-                self.concede(concession)
+    def send(self) -> Exchange:
+        """The request and its answer. Raises Concession for what the server refuses."""
+        return self._http.stream(
+            "POST", self._url, headers=self._headers, json=self._body, errors=self._refused
+        )
 
     def concede(self, concession: Concession) -> None:
         """Go without what was refused: from now on, or where it depends on the call, this once."""
@@ -181,10 +176,8 @@ class _Call:
 
     def marked(self, item: ModelChunk | ModelEnd) -> ModelChunk | ModelEnd:
         """An item; the end says so if the server was not held to the schema after all."""
-        if self._checked and self._body.get("response_format") != self._wanted:
-            held = (self._body.get("response_format") or {}).get("type") == "json_schema"
-            if isinstance(item, ModelEnd) and not held:
-                item.rung = "extracted"
+        if self._wanted and isinstance(item, ModelEnd) and not _holds(self._body):
+            item.rung = "extracted"
         return item
 
     def failure(self, error: Any, characters: int, *, late: bool) -> Exception:
@@ -202,6 +195,11 @@ class _Call:
         if self._patience < 0:  # a server that is never content
             return failures.refused(self._target, refusal)
         return concessions.of(self._target, self._body, refusal, checked=self._checked)
+
+
+def _holds(body: Mapping[str, Any]) -> bool:
+    """Whether a request holds the server to a schema."""
+    return (body.get("response_format") or {}).get("type") == "json_schema"
 
 
 # ------------------------------------------------------------------------------------ requests

@@ -111,7 +111,7 @@ class Resolver:
         if word == "local":
             return await self.default()
         for server in (await self._survey()).servers:
-            if model := _find(server, word):
+            if model := find(server, word):
                 return self._served(server, model), f"{server.provider}/{model.name}"
         return await self.named(EMBEDDED, word)
 
@@ -208,12 +208,9 @@ class Resolver:
             title = TITLES.get(kind, kind)
             raise NotHere("resolver.no-server", kind=kind, title=title, usual=preset.base_url)
         for server in servers:
-            if model := _find(server, name):
+            if model := find(server, name):
                 return server, model
-        known = ", ".join(m.name for m in servers[0].models[:8]) or "–"
-        code = "resolver.not-pulled" if kind == "ollama" else "resolver.not-served"
-        title = TITLES.get(kind, kind)
-        raise NotHere(code, model=name, title=title, known=known, url=servers[0].base_url)
+        raise not_served(servers[0], name)
 
     async def _advise(
         self, ref: ModelRef, error: MillstreamError, *, bound: bool
@@ -233,7 +230,20 @@ class Resolver:
         return NotHere(code, model=wanted, bind=shlex.quote(wanted), **values)
 
 
-def _find(server: Server, name: str) -> ServerModel | None:
+def not_served(server: Server, name: str) -> NotHere:
+    """That a server does not have a model, with those that it has."""
+    from millstream.models.discovery import TITLES
+
+    return NotHere(
+        "resolver.not-pulled" if server.kind == "ollama" else "resolver.not-served",
+        model=name,
+        title=TITLES.get(server.kind, server.kind),
+        known=", ".join(model.name for model in server.models[:8]) or "–",
+        url=server.base_url,
+    )
+
+
+def find(server: Server, name: str) -> ServerModel | None:
     """A model of a server by its name; Ollama's `:latest` may be left out."""
     for model in server.models:
         if name in (model.name, model.name.removesuffix(":latest")):

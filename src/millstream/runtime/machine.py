@@ -266,9 +266,10 @@ class Machine:
         or does not have the model. asks: whether its protocol tells what it has. A server that
         says nothing of itself is asked in the run."""
         from millstream.models import failures
-        from millstream.models.discovery import TITLES, Candidate, Haste, probe
+        from millstream.models.discovery import Candidate, Haste, probe
         from millstream.models.peer import Names, Refused, connect
         from millstream.models.refusal import Refusal
+        from millstream.models.resolver import find, not_served
 
         try:
             there, proxy = await self.http.route(target.base_url)
@@ -293,16 +294,8 @@ class Machine:
         server = found.server
         if server is None or server.kind not in _STRICT:
             return None
-        known = [model.name for model in server.models]
-        if target.server_model in (*known, *(name.removesuffix(":latest") for name in known)):
-            return None
-        return NotHere(
-            "resolver.not-pulled" if server.kind == "ollama" else "resolver.not-served",
-            title=TITLES.get(server.kind, server.kind),
-            url=server.base_url,
-            model=target.server_model,
-            known=", ".join(known[:8]) or "–",
-        )
+        name = target.server_model
+        return None if find(server, name) else not_served(server, name)
 
     def _nobody(self, url: str) -> NotHere:
         self.http.forget_route(url)
