@@ -39,7 +39,6 @@ _NOT_PLAIN: Final = _words(
     "and or not in is if else true false none True False None self super caller varargs kwargs "
     "loop range dict lipsum cycler joiner namespace"
 )
-_MANY: Final = 100  # references above which the output is counted while it is made
 _WORK: Final = 4_000_000  # evaluations of an expression that are made here, in a row
 _LETTERS: Final = 32  # that an expression passes over in the time of one evaluation
 _FEW: Final = 8  # expressions that are evaluated here whatever the size of their values
@@ -119,11 +118,11 @@ def _line_ends(source: str) -> str:
 
 def _plain_render(pieces: list[str]) -> _Render:
     holes = tuple((i, pieces[i]) for i in range(1, len(pieces), 2))
-    fixed = sum(len(literal) for literal in pieces[::2])
+    fixed = sum(map(len, pieces[::2]))
 
     def render(variables: Mapping[str, Any], limit: int) -> str:
         out = pieces.copy()
-        room = limit - fixed if len(holes) > _MANY else None
+        room = limit - fixed
         for i, name in holes:
             value = variables.get(name, "")
             if type(value) is not str:
@@ -132,19 +131,12 @@ def _plain_render(pieces: list[str]) -> _Render:
                 except Exception as error:  # a whole number of 5,000 digits has no text
                     raise failed(error, "".join(pieces[:i]).count("\n") + 1) from None
             out[i] = value
-            if room is not None:
-                room -= len(value)
-                if room < 0:
-                    raise _too_long(limit)
-        return _joined(out, limit)
+            room -= len(value)
+            if room < 0:
+                raise _too_long(limit)
+        return "".join(out)
 
     return render
-
-
-def _joined(pieces: list[str], limit: int) -> str:
-    if len(pieces) > 1 and sum(map(len, pieces)) > limit:
-        raise _too_long(limit)
-    return "".join(pieces)
 
 
 # ---------------------------------------------------------------------------- what needs jinja2
@@ -260,9 +252,7 @@ def _render_code(tree: nodes.Template, expressions: int) -> _Render:
     from jinja2.runtime import Context
 
     most = _WORK // max(1, expressions)
-    counted = sum(1 for _ in tree.find_all(n.Name)) > _MANY
     for loop in tree.find_all(n.For):
-        counted = True
         loop.iter = n.Filter(loop.iter, _TURNS, [n.Const(most)], [], None, None)
     code: Any = _environment().from_string(tree)
     environment, root, shared = code.environment, code.root_render_func, dict(code.globals)
@@ -272,8 +262,7 @@ def _render_code(tree: nodes.Template, expressions: int) -> _Render:
             raise Heavy
         context = Context(environment, {**shared, **variables}, None, {})
         try:
-            pieces = root(context)
-            return _joined(list(_counted(pieces, limit) if counted else pieces), limit)
+            return "".join(_counted(root(context), limit))
         except (Failed, Heavy):
             raise
         except Exception as error:
