@@ -44,16 +44,12 @@ def arguments(parser: Parser) -> None:
 
 def run(args: Namespace, terminal: Terminal) -> int:
     files = list(_files(args.files))
-    if not files:
-        raise BadInput("cli.no-app-files", folder=args.files[0], endings=", ".join(ENDINGS))
-    reports = asyncio.run(_check(files, args, terminal))
+    reports = asyncio.run(_check(files, args, terminal)) if files else []
     if not reports:  # what there is belongs to others
         raise BadInput("cli.no-app-files", folder=args.files[0], endings=", ".join(ENDINGS))
-    if not args.json:
-        many = len(files) > 1 or not reports
-        if many:
-            terminal.out(_summary(reports, terminal))
-    return max((report.exit_code for report in reports), key=WORST.index, default=0)
+    if not args.json and len(files) > 1:
+        terminal.out(_summary(reports, terminal))
+    return max((report.exit_code for report in reports), key=WORST.index)
 
 
 async def _check(
