@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millstream.base import BadInput, Failed, MillstreamError, NotHere, Secret, set_language
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, Secret
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.models import anthropic
 from millstream.models.http import Http, Patience
@@ -30,11 +30,6 @@ PERSON = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
 
 
 @pytest.fixture

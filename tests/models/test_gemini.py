@@ -32,11 +32,6 @@ PERSON = {
 }
 
 
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
-
-
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     async with Http(patience=Patience(tries=1), environ={}) as http:

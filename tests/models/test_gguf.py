@@ -11,14 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream.base import BadInput, set_language
+from millstream.base import BadInput
 from millstream.models import gguf
 from models.gguf_files import TENSORS, TINY, gguf_bytes, tiny
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
 
 
 def written(folder: Path, data: bytes, name: str = "m.gguf") -> Path:

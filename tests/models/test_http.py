@@ -12,7 +12,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millstream.base import BadInput, Failed, MillstreamError, NotHere, set_language
+from millstream.base import BadInput, Failed, MillstreamError, NotHere
 from millstream.models.http import (
     Http,
     Patience,
@@ -24,11 +24,6 @@ from millstream.models.http import (
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
 
 
 @asynccontextmanager

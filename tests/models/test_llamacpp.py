@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from millstream.base import Failed, NotHere, Secret, set_language
+from millstream.base import Failed, NotHere, Secret
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.models import openai, presets
 from millstream.models.http import Http
@@ -35,11 +35,6 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
-
-
 @pytest.fixture(scope="module")
 def address(packaged_model: Path) -> Iterator[str]:
     pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
@@ -56,12 +51,6 @@ def address(packaged_model: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with Http(environ={}) as http:
-        yield http
 
 
 @pytest.fixture

@@ -25,11 +25,6 @@ from models.ollama_server import Model, OllamaServer, tokens
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
 
 
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
-
-
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     async with Http(patience=Patience(tries=1), environ={}) as http:

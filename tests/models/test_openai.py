@@ -24,11 +24,6 @@ from models.openai_server import OpenAIServer
 IMAGE = File("image", "remote_url", url="data:image/png;base64,iVBORw0KGgo=")
 
 
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
-
-
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     async with Http(patience=Patience(tries=2, longest_wait=1), environ={}) as http:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from millstream.base import BadInput, NotHere, Secret, set_language
+from millstream.base import BadInput, NotHere, Secret
 from millstream.home import Endpoint
 from millstream.models.presets import (
     ALIASES,
@@ -18,11 +18,6 @@ from millstream.models.presets import (
     target,
     with_path,
 )
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with Http(environ={}) as http:
-        yield http
-
-
-@pytest.fixture
 async def hubs(monkeypatch: pytest.MonkeyPatch, home: Home) -> AsyncIterator[Hubs]:
     async with Hubs() as hubs:
         monkeypatch.setenv("HF_ENDPOINT", hubs.url)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millstream.base import Failed, NotHere, set_language
+from millstream.base import Failed, NotHere
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.models.guard import fewest_tokens
 from millstream.models.http import Http
@@ -23,17 +23,6 @@ from models.loopback import nothing_left_over
 from models.openai_server import OpenAIServer
 
 REF = ModelRef("azure_openai", "gpt-4o")
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with Http(environ={}) as http:
-        yield http
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millstream.base import BadInput, Failed, set_language
+from millstream.base import BadInput, Failed
 from millstream.engine.ports import (
     Message,
     ModelChunk,
@@ -34,11 +34,6 @@ OUTLINE: dict[str, Any] = {
 }
 VALUE = {"title": "Tea", "sections": ["Leaf", "Water"]}
 JSON = '{"title": "Tea", "sections": ["Leaf", "Water"]}'
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
 
 
 ANSWERS: dict[str, tuple[str, str]] = {

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from millstream.base import Failed, NotHere, set_language
+from millstream.base import Failed, NotHere
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.models import openai, presets
 from millstream.models.http import Http
@@ -26,17 +26,6 @@ SCHEMA = {
         "b": {"enum": [{"uniqueItems": True}]},
     },
 }
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with Http(environ={}) as http:
-        yield http
 
 
 class VLLM(OpenAIServer):

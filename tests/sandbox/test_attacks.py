@@ -352,7 +352,7 @@ HIDDEN = [
     "/proc/self/cmdline",
     "/proc/thread-self/status",
     "/proc/1/environ",
-    "/proc/1/root/etc/passwd",
+    *(f"/proc/1/{link}/etc/passwd" for link in ("root", "cwd")),
     "/proc/{parent}/environ",
     "/proc/{parent}/mem",
     "/proc/{parent}/cwd/etc/passwd",

@@ -12,12 +12,13 @@ import mmap
 import os
 import re
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from millstream.sandbox import lockdown, scratch
+from millstream.sandbox import lockdown, scratch, zygote
 from millstream.sandbox.syscalls import ABSENT, ALLOWED, ARCHITECTURES, CHECKED, NUMBERS, number
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -251,3 +252,28 @@ def test_files_without_a_name_are_counted_too(tmp_path: Path) -> None:
     libc.munmap(ctypes.c_void_p(page), ctypes.c_size_t(4096))
     assert held() <= before
     assert scratch.open_but_removed(2**22 + 1, str(tmp_path), 1).size == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
+def test_what_was_missed_is_looked_for_while_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files may be moved about so that they are never where one looks."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    states = []
+
+    def usage(folder: str, most: int) -> scratch.Usage:
+        stat = Path(f"/proc/{child.pid}/stat").read_text()
+        states.append(stat.rpartition(")")[2].split()[0])
+        return scratch.Usage(1 << 30 if len(states) == 2 else 0, 1, len(states) == 1)
+
+    monkeypatch.setattr(scratch, "usage", usage)
+    mother = object.__new__(zygote.Zygote)
+    mother.jail, mother.scratch_limit = object(), 1 << 20
+    try:
+        assert mother._exceeded(child.pid, "/nowhere") == "scratch"
+        assert states[0] != "T"
+        assert states[1:] == ["T"]
+        assert mother._exceeded(child.pid, "/nowhere") is None  # nothing missed: looked at once
+        assert len(states) == 3
+    finally:
+        child.kill()
+        child.wait()

@@ -42,12 +42,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with Http(environ={}) as http:
-        yield http
-
-
-@pytest.fixture
 async def models(home: Home, http: Http) -> AsyncIterator[EmbeddedModels]:
     models = EmbeddedModels(home, http)
     yield models
