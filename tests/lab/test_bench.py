@@ -18,6 +18,7 @@ from aiohttp import web
 
 from lab.models import llama
 from lab.paced import PacedServer
+from lab.speeds import calibrated
 from millstream.base import BadInput, NotHere, set_language
 from millstream.engine.ports import ModelChunk, ModelEnd, Usage
 from millstream.home import Home
@@ -34,7 +35,6 @@ from millstream.lab.bench.roof import Built, cache_bytes
 from millstream.lab.bench.subject import Opened, Subject, Way, find, patience
 from millstream.lab.bench.words import failed
 from millstream.lab.bench.words import figures as in_words
-from millstream.lab.hardware import Rate, Speed
 from millstream.lab.report import html
 from millstream.lab.report.bench import report
 from millstream.lab.report.document import Plot
@@ -660,18 +660,13 @@ async def test_a_model_of_an_ollama(
 # ------------------------------------------------------------------------ roofline, price, memory
 
 
-def speed(**rates: float) -> Speed:
-    made = [
-        Rate(what, "F16", 4096, 1, rate, rate, 0.0, 1.0, 3)
-        for what, rate in {"decode": 1e10, "prefill": 4e10, "attend-token": 1e10,
-                           "attend-prompt": 2e10, "rows": 1e9, "node": 1e6, **rates}.items()
-    ]  # fmt: skip
-    return Speed(0.0, 1.0, "p", "l", tuple(made))
+# A machine as `calibrate` would know it.
+SPEED = calibrated(prefill=4e10, attend_token=1e10, attend_prompt=2e10, rows=1e9, node=1e6)
 
 
 async def test_the_roofline_by_hand(tmp_path: Path, home: Home, http: Http) -> None:
     model = await names.find(str(llama(tmp_path / "m.gguf")), home, http)
-    built = Built(model, speed())
+    built = Built(model, SPEED)
     weights = 4 * (2 * 256 * 256 + 2 * 256 * 128 + 3 * 256 * 512) + 256 * 273
     keys = 4 * 2 * 128 * 2  # layers, keys and values, numbers of a token, bytes
     middle = 100 + 8
@@ -877,7 +872,7 @@ class TestEmbedded:
         subject = await find(str(packaged_model), home, http)
         ask = Ask(prompts=(48,), outputs=(8,), depths=(0, 64), threads=(1,), batches=(64,),
                   repetitions=2)  # fmt: skip
-        bench = Bench(ask, speed=speed())
+        bench = Bench(ask, speed=SPEED)
         made = await bench.measure(subject)
         assert made.trouble is None
         assert (made.kind, made.prompts, made.architecture) == ("embedded", "tokenizer", "llama")

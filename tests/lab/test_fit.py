@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.configs import PUBLISHED
+from lab.speeds import calibrated
 from millstream.base import set_language
 from millstream.lab import config, typical
 from millstream.lab.fit import Fit, capacity, fit, offload, shown
-from millstream.lab.hardware import Gpu, Machine, Rate, Speed
+from millstream.lab.hardware import Gpu, Machine
 from millstream.lab.mixes import retyped
 from millstream.lab.names import Model
 from millstream.lab.precision import ALL, in_precision, quote
@@ -52,18 +53,9 @@ def made(name: str, use: Use | None = None, here: Machine | None = None, **more:
 
 
 # A machine as `calibrate` would know it: ten gigabytes a second, one hundred GFLOP/s.
-SPEED = Speed(
-    0.0, 10.0, "a processor", "1",
-    tuple(
-        Rate(what, type, width, threads, rate * threads**0.5, rate, 0.05, 1.0, 3)
-        for threads in (1, 2)
-        for what, type, width, rate in (
-            *(("decode", t, w, 1e10) for t in ("F16", "Q8_0", "Q4_K") for w in (512, 4096)),
-            *(("prefill", t, w, 1e11) for t in ("F16", "Q8_0", "Q4_K") for w in (512, 4096)),
-            ("attend-token", "F16", 64, 1e10), ("attend-prompt", "F16", 64, 1e10),
-            ("rows", "F32", 2048, 1e9), ("node", "F32", 64, 1e6),
-        )
-    ),
+SPEED = calibrated(
+    ("F16", "Q8_0", "Q4_K"), threads=(1, 2),
+    attend_token=1e10, attend_prompt=1e10, rows=1e9, node=1e6,
 )  # fmt: skip
 
 _uses = st.builds(

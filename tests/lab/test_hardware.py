@@ -213,8 +213,8 @@ def rate(**changes: object) -> Rate:
 
 def whole(*types: str) -> Speed:
     """A calibration with everything in it."""
-    typed = [rate(what=what, type=name) for what in ("decode", "prefill") for name in types]
-    return speed(*typed, *(rate(what=what, type="F32") for what in hardware.KINDS[2:]))
+    typed = [rate(what=what, type=name) for what in hardware.KINDS[:3] for name in types]
+    return speed(*typed, *(rate(what=what, type="F32") for what in hardware.KINDS[3:]))
 
 
 def speed(*rates: Rate) -> Speed:
@@ -269,7 +269,7 @@ async def test_a_calibration() -> None:
     told: list[int] = []
     made = await hardware.calibrate(["F16", "Q4_0"], seconds=0.1, counts=[1], told=told.append)
     kinds = {(each.what, each.type) for each in made.rates}
-    assert {("decode", "F16"), ("prefill", "Q4_0"), ("attend-token", "F16"),
+    assert {("decode", "F16"), ("small", "F16"), ("prefill", "Q4_0"), ("attend-token", "F16"),
             ("attend-prompt", "F16"), ("rows", "F32"), ("node", "F32")} <= kinds  # fmt: skip
     assert all(each.rate > 0 and 0 < each.share <= 1 for each in made.rates)
     assert told == sorted(told)

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 import millstream
 from canned import CannedModels, app, edges, end, node, ports, start
 from lab.configs import PUBLISHED
+from lab.speeds import calibrated
 from millstream.base import set_language
 from millstream.engine.plan import Plan
 from millstream.engine.ports import Usage
 from millstream.lab import config
-from millstream.lab.hardware import Machine, Rate, Speed
+from millstream.lab.hardware import Machine
 from millstream.lab.mixes import retyped
 from millstream.lab.names import Model
 from millstream.lab.plan import (
@@ -66,18 +67,7 @@ def iteration(*inside: dict[str, Any], output: str = "inner", **more: Any) -> li
 
 
 # A machine that reads 10 GB and does 100 GFLOP in a second, and for which all else is nothing.
-SPEED = Speed(
-    0.0, 10.0, "a processor", "1",
-    tuple(
-        Rate(what, type, width, 1, rate, rate, 0.05, 1.0, 3)
-        for what, type, width, rate in (
-            *(("decode", t, w, 1e10) for t in ("F16", "BF16", "Q4_K") for w in (512, 4096)),
-            *(("prefill", t, w, 1e11) for t in ("F16", "BF16", "Q4_K") for w in (512, 4096)),
-            ("attend-token", "F16", 64, 1e15), ("attend-prompt", "F16", 64, 1e15),
-            ("rows", "F32", 2048, 1e15), ("node", "F32", 64, 1e12),
-        )
-    ),
-)  # fmt: skip
+SPEED = calibrated(("F16", "BF16", "Q4_K"))
 
 
 def model(name: str, quantization: str = "") -> Model:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.speeds import calibrated
 from millstream.base import set_language
-from millstream.lab.hardware import Gpu, Machine, Rate, Speed
+from millstream.lab.hardware import Gpu, Machine, Speed
 from millstream.lab.recommend import QUICK, Choice, Needs, recommend
 from millstream.models.recommended import by_name
 
@@ -21,13 +22,7 @@ def machine(free: float | None, *gpus: Gpu, usable: tuple[str, ...] = ()) -> Mac
 
 def speed(bandwidth: float) -> Speed:
     """A machine by the bytes that it reads in a second."""
-    types = [(t, w) for t in ("F16", "Q8_0", "Q6_K", "Q4_K", "Q4_1") for w in (512, 4096)]
-    kinds = [("decode", t, w, bandwidth) for t, w in types]
-    kinds += [("prefill", t, w, 1e12) for t, w in types]
-    kinds += [("attend-token", "F16", 64, 1e15), ("attend-prompt", "F16", 64, 1e15),
-              ("rows", "F32", 2048, 1e15), ("node", "F32", 64, 1e12)]  # fmt: skip
-    rates = [Rate(what, t, w, 1, rate, rate, 0.05, 1.0, 3) for what, t, w, rate in kinds]
-    return Speed(0.0, 10.0, "a processor", "1", tuple(rates))
+    return calibrated(("F16", "Q8_0", "Q6_K", "Q4_K", "Q4_1"), decode=bandwidth, prefill=1e12)
 
 
 def reasons(choice: Choice) -> list[str]:

@@ -16,8 +16,9 @@ from millstream.models.gguf import Tensor
 from millstream.models.shape import shape
 
 
-def machine(threads: int = 1, times: float = 1.0, row: float = 0.0) -> Speed:
-    """A byte costs a nanosecond, an operation 0.1; a row of a matrix `row` nanoseconds more."""
+def machine(threads: int = 1, times: float = 1.0, row: float = 0.0, matrix: float = 0.0) -> Speed:
+    """A byte costs a nanosecond, an operation 0.1; a row of a matrix `row` nanoseconds more, and
+    each matrix `matrix`, of which large ones show nothing."""
 
     def rate(what: str, type: str, width: int, cost: float) -> Rate:
         done = times * 1e9 / cost
@@ -27,6 +28,9 @@ def machine(threads: int = 1, times: float = 1.0, row: float = 0.0) -> Speed:
     for name, size in (("F16", 2.0), ("Q4_0", 0.5625)):
         for width in (512, 4096):
             rates.append(rate("decode", name, width, 1 + row / (width * size)))
+            if width == 512:
+                whole = width * width * size
+                rates.append(rate("small", name, width, 1 + row / (width * size) + matrix / whole))
             rates.append(rate("prefill", name, width, 0.1 + row / (width * 2 * 128)))
     rates += [rate("attend-token", "F16", 64, 0.8), rate("attend-prompt", "F16", 64, 0.1)]
     rates += [rate("rows", "F32", 2048, 2.0), rate("node", "F32", 64, 1000.0)]
@@ -34,8 +38,8 @@ def machine(threads: int = 1, times: float = 1.0, row: float = 0.0) -> Speed:
 
 
 SMALL = Work(
-    layers={"F16": Matrices(2_000_000, 1_000_000, 1000)},
-    head={"F16": Matrices(400_000, 200_000, 200)},
+    layers={"F16": Matrices(2_000_000, 1_000_000, 1000, 7)},
+    head={"F16": Matrices(400_000, 200_000, 200, 1)},
     attends=(Attention(window=0, operations=1000, bytes=600),),
     numbers=5000,
     nodes=100,
@@ -61,6 +65,23 @@ def test_a_prompt_by_hand() -> None:
 def test_rows_cost_beside_their_bytes() -> None:
     plain, slow = (predict(SMALL, machine(row=row), Use()) for row in (0.0, 10.0))
     assert 1e9 / slow.decode - 1e9 / plain.decode == pytest.approx(1200 * 10, rel=1e-3)
+
+
+@given(st.floats(0, 50), st.floats(0, 20_000))
+def test_a_matrix_costs_beside_its_rows(row: float, matrix: float) -> None:
+    """Eight of them for a token; of a prompt that is read together nothing is seen."""
+    plain, slow = (predict(SMALL, machine(row=row, matrix=m), Use()) for m in (0.0, matrix))
+    assert 1e9 / slow.decode - 1e9 / plain.decode == pytest.approx(8 * matrix, abs=1e-3)
+    assert slow.prefill == plain.prefill
+
+
+def test_small_matrices_that_were_fast_by_chance_are_no_gain() -> None:
+    lucky = [
+        msgspec.structs.replace(rate, rate=2 * rate.rate) if rate.what == "small" else rate
+        for rate in machine().rates
+    ]
+    lucky_one = msgspec.structs.replace(machine(), rates=tuple(lucky))
+    assert predict(SMALL, lucky_one, Use()).decode == predict(SMALL, machine(), Use()).decode
 
 
 def test_a_type_that_was_not_measured_takes_the_nearest() -> None:
@@ -116,6 +137,7 @@ def test_the_weights_of_a_token() -> None:
     layers = 4 * 256 * (2 * 256 + 2 * 64 + 3 * 768)
     assert todo.layers["F16"].weights == layers
     assert todo.layers["F16"].rows == 4 * (2 * 256 + 2 * 64 + 2 * 768 + 256)
+    assert todo.layers["F16"].count == 4 * 7
     assert todo.head["F16"].weights == 256 * zoo.VOCABULARY
     assert todo.attends == (Attention(0, 4 * 2 * 8 * (32 + 32), 4 * 2 * (64 + 64), heads=8),)
     assert todo.operations(100) == 2 * (layers + 256 * zoo.VOCABULARY) + 100 * 4 * 2 * 8 * 64
@@ -131,6 +153,7 @@ def test_of_experts_only_those_that_a_token_takes() -> None:
     layer = 256 * (2 * 256 + 2 * 64) + 2 * 3 * 256 * 768
     todo = of("mixtral")
     assert todo.layers["F16"].weights == 4 * layer
+    assert todo.layers["F16"].count == 4 * (4 + 2 * 3)
     assert todo.layers["F32"].weights == 4 * 256 * 8
 
 

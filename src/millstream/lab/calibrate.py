@@ -7,6 +7,7 @@ much work, and the seconds that it took by the clock and of the processor. Types
 take turns, so that a neighbour who comes and goes disturbs all of them alike.
 
     decode   a token through matrices that no cache holds: bytes of weights read
+    small    the same through small square ones, where what comes with each matrix tells
     prefill  many tokens through one matrix: floating-point operations
     attend-token, attend-prompt   flash attention of one token or of many: operations
     rows     norms, products and gates on rows of numbers: numbers written
@@ -30,13 +31,14 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_SHAPES = ((512, 512), (4096, 1024))  # length and number of rows; multiples of every type's block
+# Length and number of rows of matrices; multiples of every type's block.
+_SMALL, _SHAPES = (512, 512), ((512, 4096), (4096, 1024))
 _MOST = 1000  # matrices of one shape
 _TOKENS = 128  # of a prompt, read at once
 _HEAD, _HEADS, _KV_HEADS, _CELLS, _LAYERS = 64, 16, 4, 4096, 12
 _F16 = 1
 _COLUMNS = 2048  # of rows of numbers
-_NODES, _SMALL = 256, 64
+_NODES, _SQUARE = 256, 64
 _LEAST = 0.02  # seconds of one timed piece
 _TURNS = 2  # at least, so that their difference can be told
 _NUMBERS = 1 << 16  # random numbers, which all weights are made of
@@ -174,9 +176,9 @@ def works(ggml: Ggml, ask: dict[str, Any]) -> Iterator[Work]:
 
 
 def _products(ggml: Ggml, name: str, number: int, size: int, repack: bool) -> Iterator[Work]:
-    """Matrices of both shapes lie at the same place, one after the other."""
+    """Matrices of all shapes lie at the same place, one after the other."""
     place: Place | None = None
-    for width, rows in _SHAPES:
+    for width, rows in (_SMALL, *_SHAPES):
         each = rows * ggml.row(number, width)
         count = max(1, min(_MOST, size // each))
         context = ggml.context()
@@ -185,7 +187,10 @@ def _products(ggml: Ggml, name: str, number: int, size: int, repack: bool) -> It
             place = Place(ggml, number, max(size, each * count), repack)
             ggml.kept.append(place)
         place.put(matrices)
-        yield Work("decode", name, width, count * each, _multiply(ggml, matrices, width, 1))
+        what = "small" if (width, rows) == _SMALL else "decode"
+        yield Work(what, name, width, count * each, _multiply(ggml, matrices, width, 1))
+        if what == "small":
+            continue
         reading = _multiply(ggml, matrices[:1], width, _TOKENS)
         yield Work("prefill", name, width, 2 * width * rows * _TOKENS, reading)
 
@@ -272,15 +277,15 @@ def _rows(ggml: Ggml) -> Work:
 def _nodes(ggml: Ggml) -> Work:
     """What layers are made of, so small that hardly anything is left but the calls."""
     context = ggml.context()
-    start = out = ggml.matrix(context, 0, _SMALL, 1)
-    square = ggml.matrix(context, _F16, _SMALL, _SMALL)
+    start = out = ggml.matrix(context, 0, _SQUARE, 1)
+    square = ggml.matrix(context, _F16, _SQUARE, _SQUARE)
     for _ in range(_NODES // 8):
         one = ggml.times(context, ggml.norm(context, out, 1e-6), start)
         up, gate = (ggml.product(context, square, one) for _ in range(2))
         down = ggml.product(context, square, ggml.gate(context, gate, up))
         out = ggml.add(context, down, start)
     run = _runner(ggml, context, [out], {start: 0, square: _F16})
-    return Work("node", "F32", _SMALL, _NODES, run)
+    return Work("node", "F32", _SQUARE, _NODES, run)
 
 
 def _runner(

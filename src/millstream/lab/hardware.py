@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Backend = Literal["cuda", "rocm", "metal", "vulkan", "other"]
 
 _CHILD = Path(__file__).with_name("calibrate.py")
-_KEPT = "lab-speed-3"  # in the cache; another number when something else is measured
+_KEPT = "lab-speed-4"  # in the cache; another number when something else is measured
 _PATIENCE = 15.0  # seconds that a maker's tool has to answer
 _LEAVING = 5.0  # seconds that the child has to end when it has said everything
 _QUIET = 0.85  # of a core: with less, others were at work
@@ -48,7 +48,7 @@ _STEADY = 0.35  # of the middle: with more between the best and the worst, it wa
 _WEIGHTS = 128 << 20  # bytes of matrices of each type: some times what caches hold
 _METAL_SHARE = 0.75  # of unified memory that the system lets a card work with
 
-KINDS = ("decode", "prefill", "attend-token", "attend-prompt", "rows", "node")
+KINDS = ("decode", "small", "prefill", "attend-token", "attend-prompt", "rows", "node")
 USUAL_TYPES = ("F16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0")
 _NUMBERS = {kind.name: number for number, kind in TYPES.items()}
 

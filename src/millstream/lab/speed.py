@@ -3,11 +3,12 @@
 A token that is generated reads every weight once, and the cache of all tokens before it; a prompt
 is read many tokens at a time, so that arithmetic counts. To both come the small operations between
 the matrices. Each part has its own measured rate (`hardware.Speed`). Matrices were measured with
-short and with long rows, which gives two figures for each type: what a byte (an operation) costs,
-and what a row does, which for some types is less than nothing. A type that wasn't measured takes
-those of the nearest number of bits.
+short and with long rows, and small ones, which gives three figures for each type: what a byte (an
+operation) costs, what a row does, which for some types is less than nothing, and what comes with
+each matrix: threads that begin at several places of it and wait for one another at its end. A type
+that wasn't measured takes those of the nearest number of bits.
 
-    decode   Σ matrices: bytes · a + rows · b  +  attention at this depth  +  small operations
+    decode   Σ matrices: bytes · a + rows · b + c  +  attention at this depth  +  small operations
     prefill  Σ matrices but the head: operations · a + rows · b  +  attention at half the depth
              on the average  +  rows of numbers; experts as in decode, since llama.cpp takes the
              tokens of an expert one by one, but as on one thread: weights come from a cache that
@@ -22,11 +23,14 @@ multiplied.
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import astuple
 
-from millstream.lab.hardware import Speed
+from millstream.lab.hardware import Rate, Speed
 from millstream.models.footprint import Use
 from millstream.models.gguf import TYPES, Tensor
 from millstream.models.shape import Shape
@@ -43,14 +47,16 @@ class Matrices(msgspec.Struct, frozen=True):
     bytes: int
     weights: int
     rows: int
+    count: int
 
     def __add__(self, other: Matrices) -> Matrices:
-        return Matrices(
-            self.bytes + other.bytes, self.weights + other.weights, self.rows + other.rows
-        )
+        return Matrices(*map(operator.add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: Matrices) -> Matrices:
+        return Matrices(*map(operator.sub, astuple(self), astuple(other)))
 
 
-_NONE = Matrices(0, 0, 0)
+_NONE = Matrices(0, 0, 0, 0)
 
 
 class Attention(msgspec.Struct, frozen=True):
@@ -191,6 +197,7 @@ def work(tensors: Sequence[Tensor], sizes: Shape) -> Work:
             round(part * tensor.size),
             round(part * tensor.elements),
             round(part * tensor.elements / tensor.shape[0]),
+            round(part * math.prod(tensor.shape[2:])),
         )
         parts = [head if tensor.name == last else layers]
         parts += [experts] if part < 1 else []
@@ -236,7 +243,7 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
     small = todo.nodes * rates.cost("node") + todo.numbers * rates.cost("rows")
     token = small + todo.attending(depth, threads) * rates.cost("attend-token")
     for part in (todo.layers, todo.head):
-        token += sum(rates.matrices("decode", type, m.bytes, m.rows) for type, m in part.items())
+        token += sum(rates.reading(type, m) for type, m in part.items())
     few = min(speed.threads)
     alone = _Rates(speed, few)
     batch = max(1, min(use.tokens, prompt))
@@ -244,9 +251,9 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
     each += todo.reading(prompt / 2, batch, threads) * rates.cost("attend-prompt")
     for type, m in todo.layers.items():
         apart = todo.experts.get(type, _NONE)
-        some = Matrices(m.bytes - apart.bytes, m.weights - apart.weights, m.rows - apart.rows)
+        some = m - apart
         each += rates.matrices("prefill", type, 2 * some.weights, some.rows)
-        each += alone.matrices("decode", type, apart.bytes, apart.rows) / (threads / few)
+        each += alone.reading(type, apart) / (threads / few)
     best_bytes, best_operations = speed.bandwidth(threads), speed.operations(threads)
     return Pace(
         prefill=1 / each,
@@ -271,12 +278,26 @@ class _Rates:
         """Of one unit of a kind of work that has no type."""
         return next(1 / rate.rate for rate in self._known if rate.what == what)
 
-    def matrices(self, what: str, type: str, amount: float, rows: float) -> float:
-        """Of matrices: an amount (bytes or operations) in so many rows."""
+    def reading(self, type: str, of: Matrices) -> float:
+        """Of matrices that a token is multiplied with."""
+        return self.matrices("decode", type, of.bytes, of.rows) + of.count * self._each(type)
+
+    def _each(self, type: str) -> float:
+        """Of a matrix beyond its bytes: what small ones take longer than such rows need."""
+        small, short = self._nearest("small", type)[0], self._nearest("decode", type)[0]
+        size = small.width**2 * _BITS[small.type] / 8
+        return max(0.0, size / small.rate - size / short.rate)
+
+    def _nearest(self, what: str, type: str) -> list[Rate]:
+        """Those of this type, or of the nearest in bits, by the length of rows."""
         bits = _BITS.get(type, 16.0)
         known = [rate for rate in self._known if rate.what == what]
         nearest = min(known, key=lambda r: (r.type != type, abs(_BITS.get(r.type, 16.0) - bits)))
-        same = sorted((r for r in known if r.type == nearest.type), key=lambda r: r.width)
+        return sorted((r for r in known if r.type == nearest.type), key=lambda r: r.width)
+
+    def matrices(self, what: str, type: str, amount: float, rows: float) -> float:
+        """Of matrices: an amount (bytes or operations) in so many rows."""
+        same = self._nearest(what, type)
         short, long = same[0], same[-1]
         if short.width == long.width or not rows or not amount:
             return amount / long.rate
