@@ -96,6 +96,19 @@ def test_several_models_and_one_that_is_not_there(millstream: Run, stub: Stub) -
     assert "m @ http://127.0.0.1:9: nothing answers" in done.stderr
 
 
+def test_an_address_that_cannot_even_be_asked_for_its_models(millstream: Run, stub: Stub) -> None:
+    """The others are measured all the same."""
+    dead = "http://127.0.0.1:9/v1"
+    done = millstream("bench", dead, stub.url, *QUICK)
+    assert done.returncode == 3
+    assert "decode tokens/s" in done.stdout
+    assert done.stderr.count("nothing answers") == 1
+    assert dead in done.stderr
+    both = millstream("bench", dead, f"{dead}/", *QUICK, "--json")
+    assert both.returncode == 3
+    assert [each["label"] for each in json.loads(both.stdout)["measured"]] == [dead, f"{dead}/"]
+
+
 def test_a_key_of_an_endpoint_is_sent_and_never_shown(
     millstream: Run, serve: Callable[..., Stub]
 ) -> None:

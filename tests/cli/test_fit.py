@@ -11,9 +11,13 @@ import pytest
 from canned import edges, end, start
 from cli.parts import Run, Write, llm
 from cli.person import Person
+from lab.configs import llama as llama_config
 from lab.models import llama
+from lab.test_names import llama_weights, weights
 
 QUICK = ("--no-speed",)
+CONFIG = llama_config(64, 2, 128, 4, 2, 100, 512)
+DOUBTS = ("no weights", "fewer weights", "is not known")
 
 
 @pytest.fixture
@@ -103,6 +107,42 @@ def test_an_architecture_that_nobody_knows(millstream: Run, tiny: str, tmp_path:
     assert "whether it fits is not known" in done.stdout
     assert "✓ it fits" not in done.stdout
     assert "longest context" not in done.stdout
+    assert "does not know the architecture 'xlama' and will refuse this file" in done.stdout
+    assert "does not know the architecture" not in millstream("fit", "0.6b", *QUICK).stdout
+
+
+@pytest.mark.parametrize("name", ["model.gguf", "config.json"])
+def test_another_name_for_a_known_shape(millstream: Run, tmp_path: Path, name: str) -> None:
+    """All keys are there, so that it has a sum; that llama.cpp refuses it is told."""
+    whole = llama(tmp_path / "model.gguf").read_bytes()
+    (tmp_path / "model.gguf").write_bytes(whole.replace(b"llama", b"xlama"))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"model_type": "xlama"}))
+    table = weights({"model.embed_tokens.weight": (100, 64)}, "F16")
+    (tmp_path / "model.safetensors").write_bytes(table)
+    done = millstream("fit", name if name.endswith("gguf") else "model.safetensors", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "'xlama'" in done.stdout
+    assert "plain transformer" in done.stdout
+
+
+def test_weights_that_are_not_beside_their_config(millstream: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    few = {name: shape for name, shape in llama_weights().items() if "mlp" not in name}
+    for data, said in (
+        (None, "there are no weights beside the config.json"),
+        (weights(few, "F16"), "fewer weights than it speaks of"),
+        (weights({"a.weight": (4, 4)}, "F4"), "'a.weight' has the type F4, which is not known"),
+        (weights(llama_weights(), "F16"), ""),
+    ):
+        if data is not None:
+            (folder / "model.safetensors").write_bytes(data)
+        (told,) = json.loads(millstream("fit", "model", "--json", *QUICK).stdout)["models"]
+        words = [each["text"] for each in told["notes"]]
+        words = [each for each in words if any(part in each for part in DOUBTS)]
+        assert len(words) == bool(said), words
+        assert said in "".join(words)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli.parts import Run
+from lab.configs import llama as llama_config
 from lab.models import llama
+from lab.test_names import weights
 
 
 def test_files_are_made_told_and_kept(millstream: Run, tmp_path: Path) -> None:
@@ -35,10 +37,28 @@ def test_files_are_made_told_and_kept(millstream: Run, tmp_path: Path) -> None:
     [
         ("7b", "7b is a size, not a model: there are no weights to quantize", 2),
         ("nowhere.gguf", "nowhere.gguf", 2),
+        ("bare", "bare has a config.json and no weights: there is nothing to quantize", 2),
+        ("odd", "odd has a tensor of a type that is not known here: 'a.weight', type F4", 2),
     ],
 )
-def test_what_cannot_be_quantized(millstream: Run, source: str, message: str, code: int) -> None:
+def test_what_cannot_be_quantized(
+    millstream: Run, tmp_path: Path, source: str, message: str, code: int
+) -> None:
+    for name in ("bare", "odd"):
+        (tmp_path / name).mkdir()
+        config = llama_config(64, 2, 128, 4, 2, 100, 512)
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    (tmp_path / "odd/model.safetensors").write_bytes(weights({"a.weight": (4, 4)}, "F4"))
     done = millstream("quantize", source, "-t", "Q8_0")
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_architecture_that_nothing_here_loads(millstream: Run, tmp_path: Path) -> None:
+    """It becomes what was asked for, with a warning."""
+    file = llama(tmp_path / "tiny-F16.gguf")
+    file.write_bytes(file.read_bytes().replace(b"llama", b"xlama"))
+    done = millstream("quantize", file.name, "-t", "Q8_0", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "does not know the architecture 'xlama'" in done.stderr

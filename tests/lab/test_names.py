@@ -779,3 +779,13 @@ async def test_no_name_of_ollamas(home: Home, http: Http) -> None:
     for word in ("ollama:", "ollama:a b", "ollama:../../x?y", "ollama:a/b/c/d/e"):
         error = await refusal(word, home, http)
         assert (type(error), error.code) == (BadInput, "lab.unknown-name")
+
+
+def test_the_library_has_the_names_of_all_architectures_that_it_loads() -> None:
+    from lab import zoo
+    from millstream.lab import library
+
+    library.path()
+    known = {architecture for architecture, _ in (zoo.SMALL | zoo.REAL).values()}
+    assert not any(map(library.lacks, known))
+    assert library.lacks("xlama")

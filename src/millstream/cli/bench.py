@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from millstream.base import BadInput, say
+from millstream.base import BadInput, Failed, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser
 from millstream.cli.terminal import StatusLine, Terminal, label
@@ -91,18 +91,24 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
 async def _prepare(
     args: Namespace, ask: Ask, here: Machine, line: _Line
 ) -> tuple[Bench, list[Subject]]:
-    """Everything that is known before the first call."""
+    """Everything that is known before the first call. Of several models those that are not there
+    become troubles of the run."""
     from millstream.lab import hardware
-    from millstream.lab.bench.measure import Bench
+    from millstream.lab.bench.measure import Bench, Measured, Trouble
     from millstream.lab.bench.subject import find, patience
 
     here.http.patience = patience(ask.timeout, here.http.patience)
     if args.model and not any(word.startswith(("http://", "https://")) for word in args.targets):
         raise BadInput("bench.model-alone")
-    subjects = []
+    subjects, lost = [], {}
     for word in args.targets:
         line.say(say("bench.finding", word=label(word)))
-        subjects.append(await find(word, here.home, here.http, model=args.model))
+        try:
+            subjects.append(await find(word, here.home, here.http, model=args.model))
+        except (NotHere, Failed) as error:
+            if len(args.targets) == 1:
+                raise
+            lost[label(word)] = error
     for option in ("threads", "batch", "gpu_layers"):
         other = next((s.label for s in subjects if not s.loads), "")
         if getattr(args, option) and other:
@@ -116,7 +122,11 @@ async def _prepare(
         wanted = [*hardware.USUAL_TYPES, *sorted(types)]
         speed = await hardware.speed(here.home, wanted, anew=args.calibrate)
     found = await hardware.look()
-    return Bench(ask, machine=found, speed=speed, tell=line.show), subjects
+    bench = Bench(ask, machine=found, speed=speed, tell=line.show)
+    bench.run.measured += [
+        Measured(name, "endpoint", trouble=Trouble.of(error)) for name, error in lost.items()
+    ]
+    return bench, subjects
 
 
 def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -> int:

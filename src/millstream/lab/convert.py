@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
 
-from millstream.base import Failed, NotHere, say
+from millstream.base import BadInput, Failed, NotHere, say
 from millstream.lab.aside import aside
 from millstream.lab.jobs import end
 
@@ -45,12 +45,14 @@ async def converted(
     folder: Path, place: Path, converter: str = "", listen: Listen = lambda done, total: None
 ) -> AsyncIterator[Path]:
     """The folder as a GGUF file of its own type of weights, in a folder of the place, gone at the
-    end. listen: is told bytes written and bytes expected. Raises NotHere without a converter or
-    room on the disk, Failed with the converter's last words."""
+    end. listen: is told bytes written and bytes expected. Raises BadInput without weights, NotHere
+    without a converter or room on the disk, Failed with the converter's last words."""
+    total = _weights(folder)
+    if not total:
+        raise BadInput("quantize.no-weights", folder=str(folder))
     words = command(converter)
     if not words:
         raise NotHere("quantize.no-converter", name=folder.name)
-    total = _weights(folder)
     with aside(place) as name:
         free = shutil.disk_usage(name).free
         if total + _ROOM > free:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from millstream.base import say
+from millstream.lab import library
 from millstream.lab.hardware import Gpu, Machine, Speed
 from millstream.lab.mixes import retyped
 from millstream.lab.names import Model
@@ -523,11 +524,19 @@ def _notes(model: Model, sizes: Shape, asked: Use) -> Iterator[Advice]:
         yield Advice("lab.note-typical", {"asked": model.name, "name": model.stands_for})
     elif model.kind == "config":
         yield Advice("lab.note-config")
+        if model.lacking:
+            yield Advice("lab.note-no-weights" if not model.stored else "lab.note-few-weights")
+        if model.odd is not None:
+            odd = {"tensor": model.odd.name[:80], "type": model.odd.dtype[:20]}
+            yield Advice("lab.note-odd-type", odd)
     if model.header.number("attention.sliding_window") and sizes.attention and not sizes.window:
         yield Advice("lab.note-window")
     if sizes.context and asked.context > sizes.context:
         values = {"asked": asked.context, "context": sizes.context}
         yield Advice("lab.note-context", values)
+    if model.kind != "typical" and library.lacks(sizes.architecture):
+        key = "lab.note-architecture" if model.exact else "lab.note-family"
+        yield Advice(key, {"architecture": sizes.architecture or "?"})
     if not sizes.layers:
         yield Advice("lab.note-no-layers", {"architecture": sizes.architecture or "?"})
     if model.kind == "gguf" and (missing := lacking(model)):

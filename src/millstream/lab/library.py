@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_size_t, c_uint32, c_void_p
 from importlib.util import find_spec
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,16 @@ def path() -> Path:
             for found in sorted(folder.glob(pattern)):
                 return found
     raise NotHere("embedded.no-extra")
+
+
+def lacks(architecture: str) -> bool:
+    """Whether the library here is sure to refuse models of an architecture: it has its name nowhere
+    among its texts. False where there is no library."""
+    try:
+        with path().open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return data.find(architecture.encode() + b"\0") < 0
+    except (NotHere, OSError, ValueError):
+        return False
 
 
 class Library:

@@ -51,7 +51,8 @@ class Model(msgspec.Struct, frozen=True):
     headers: of all its files, the first one first; of a config.json the one that a conversion
     would have. exact: the bytes are those of a file, not of a conversion still to be made.
     path: of a GGUF file here. stored: bytes on disk or at the hub, None if unknown. stands_for:
-    the well-known model whose shape a plain size took.
+    the well-known model whose shape a plain size took. Of a config.json: lacking: weights that it
+    speaks of are not in the files beside it; odd: a tensor of theirs whose type is not known.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Model(msgspec.Struct, frozen=True):
     path: Path | None = None
     stored: int | None = None
     stands_for: str = ""
+    lacking: bool = False
+    odd: safetensors.Entry | None = None
 
     @property
     def header(self) -> Header:
@@ -170,7 +173,8 @@ def _of_config(
 ) -> Model:
     made = safetensors.header(config, entries, file=source)
     stored = sum(entry.size for entry in entries) or None
-    return Model(name, source, (made,), "config", stored=stored)
+    lacking, odd = safetensors.lacking(entries, made), safetensors.odd(entries)
+    return Model(name, source, (made,), "config", stored=stored, lacking=lacking, odd=odd)
 
 
 def _on_shelf(name: str, home: Home) -> Model | None:

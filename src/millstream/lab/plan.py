@@ -240,7 +240,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
     elif isinstance(value, dict):
         chosen = "jinja2_text" if value.get("edition_type") == "jinja2" else "text"
-        for key in (chosen, "name", "description"):
+        for key in (chosen if value.get(chosen) else "content", "name", "description"):
             if isinstance(value.get(key), str):
                 yield value[key]
 

@@ -28,6 +28,7 @@ from millstream.models.gguf import TYPES, Header, Ranges, Tensor
 _NUMBER = {kind.name: number for number, kind in TYPES.items()}
 _LONGEST = 1 << 27  # bytes of a table; the longest have some twenty millions
 _DIMENSIONS = 8
+_ENOUGH = 0.9  # of the weights that a config speaks of
 _BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
@@ -35,6 +36,9 @@ _BYTES = {
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 """The end of the name of one of several files of a model."""
 _PACKED = re.compile(r"\.(qweight|qzeros|g_idx|weight_packed|absmax|quant_map)$")
+
+
+_NUMBERS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # one weight each
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -88,6 +92,19 @@ def read_ranges(ranges: Ranges, *, file: str, size: int | None = None) -> list[E
     if size is not None and 8 + length + end > size:
         raise BadInput("gguf.truncated", file=file, size=size, needed=8 + length + end)
     return entries
+
+
+def odd(entries: Sequence[Entry]) -> Entry | None:
+    """The first tensor of a type that no conversion is known to read."""
+    return next((entry for entry in entries if entry.dtype not in _BYTES), None)
+
+
+def lacking(entries: Sequence[Entry], made: Header) -> bool:
+    """Whether files have clearly fewer weights than the header that their config makes."""
+    if not all(entry.dtype in _NUMBERS for entry in entries):
+        return False  # several weights in a number, scales beside them
+    there = sum(math.prod(entry.shape) for entry in entries)
+    return there < _ENOUGH * sum(tensor.elements for tensor in made.tensors)
 
 
 def _entry(name: str, said: Any, file: str) -> tuple[Entry, int]:

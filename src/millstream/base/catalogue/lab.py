@@ -151,6 +151,29 @@ MESSAGES = {
         "these are the figures of the GGUF file that a conversion would make",
         "以下是转换为 GGUF 文件后的数值",
     ),
+    "note-no-weights": Text(
+        "there are no weights beside the config.json: nothing can be made of it here",
+        "config.json 旁边没有权重文件：在此无法用它生成任何模型",
+    ),
+    "note-few-weights": Text(
+        "the files beside the config.json have fewer weights than it speaks of: some are missing",
+        "config.json 旁边的文件中权重不足：缺少一部分",
+    ),
+    "note-odd-type": Text(
+        "{tensor!r} has the type {type}, which is not known here: no conversion may read it",
+        "张量 {tensor!r} 的类型 {type} 未知：可能无法转换",
+    ),
+    "note-family": Text(
+        "{architecture!r} is not known here: llama.cpp may not convert it, and its cache is summed "
+        "up as that of a plain transformer",
+        "不认识 {architecture!r}：llama.cpp 可能无法转换；缓存按普通 Transformer 估算",
+    ),
+    "note-architecture": Text(
+        "the llama.cpp in use does not know the architecture {architecture!r} and will refuse this "
+        "file; its cache is summed up as that of a plain transformer",
+        "当前使用的 llama.cpp 不认识架构 {architecture!r}，会拒绝该文件；"
+        "缓存按普通 Transformer 估算",
+    ),
     "note-window": Text(
         "llama.cpp does not use the sliding window of this architecture: the whole context is kept",
         "llama.cpp 不使用该架构的滑动窗口：会保留全部上下文",

@@ -126,6 +126,17 @@ MESSAGES = {
         "Fetch a file with 16 bits a weight first: millstream models pull {name}:F16",
         "请先下载每个权重 16 位的文件：millstream models pull {name}:F16",
     ),
+    "no-weights": Text(
+        "{folder} has a config.json and no weights: there is nothing to quantize",
+        "{folder} 中只有 config.json，没有权重：无可量化的内容",
+        "Fetch the model's .safetensors files as well, or its GGUF file.",
+        "请一并下载模型的 .safetensors 文件，或直接使用其 GGUF 文件。",
+    ),
+    "unknown-architecture": Text(
+        "the llama.cpp in use does not know the architecture {architecture!r}: what is made of it "
+        "cannot be loaded here",
+        "当前使用的 llama.cpp 不认识架构 {architecture!r}：生成的文件无法在此加载",
+    ),
     "no-converter": Text(
         "{name} is a folder of safetensors files; making a GGUF file of it takes llama.cpp's "
         "converter, which is not here",
