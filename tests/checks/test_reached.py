@@ -7,7 +7,8 @@ from typing import Any
 
 from canned import document, edges, end, node, start
 from millstream import loads
-from millstream.checks import report
+from millstream.base import NotHere
+from millstream.checks import Met, report
 
 
 def unreached(nodes: list[dict[str, Any]], *ways: str) -> set[str]:
@@ -19,6 +20,35 @@ def test_behind_a_node_that_is_wrong() -> None:
     wrong = node("llm", "llm", model=3, prompt_template=[])
     assert unreached([start("x"), wrong, end(o="llm.text")], "start>llm", "llm>end") == set()
     assert unreached([start("x"), wrong, end(o="llm.text")], "start>end") == {"llm"}
+
+
+def test_what_nodes_behind_a_wrong_one_need_is_told_all_the_same() -> None:
+    model = {"provider": "openai", "name": "gpt-4o", "mode": "chat", "completion_params": {}}
+    behind = [
+        node("code", "code", code_language="cobol", code="x", variables=[], outputs={}),
+        node("llm", "llm", model=model, prompt_template=[{"role": "user", "text": "hi"}]),
+        node("later", "loop"),
+    ]
+    for first, whole in ((3, False), (model, True)):
+        wrong = node("wrong", "llm", model=first, prompt_template=[])
+        ways = ("start>wrong", "wrong>code", "code>llm", "llm>later", "later>end")
+        nodes = [start("x"), wrong, *behind, end(o="llm.text")]
+        plan = loads(json.dumps(document(nodes, edges(*ways)))).plan
+        needed = {need.node for need in plan.needs()} - {"wrong"}
+        assert needed == {"code", "llm", "later"}, whole
+
+
+def test_what_a_node_needs_that_no_way_leads_to_is_nobodys_concern() -> None:
+    wrong = node("wrong", "llm", model=3, prompt_template=[])
+    alone = node("alone", "code", code_language="cobol", code="x", variables=[], outputs={})
+    plan = loads(
+        json.dumps(document([start("x"), wrong, alone, end()], edges("start>wrong", "wrong>end")))
+    ).plan
+    (need,) = plan.needs()
+    error = NotHere("engine.no-port", port="x")
+    found = {each.id: each for each in report(plan, [Met(need, "cobol", error=error)]).nodes}
+    assert found["alone"].verdict == "as-is"
+    assert not found["alone"].reachable
 
 
 def test_what_is_inside_of_what_is_never_reached() -> None:

@@ -61,7 +61,7 @@ workflow:
         REGISTRY,
     )
     assert said(found) == [
-        "error: app.yml:8, node 'Other' (b): the id 'b' is already that of another node (line 7)",
+        "error: app.yml:8, node 'Other' (b): two nodes have the id 'b'; the other one is in line 7",
         "warning: app.yml:11: the id 'x' is already that of another edge (line 10)",
     ]
 
@@ -77,14 +77,15 @@ def test_edges_that_lead_nowhere_or_leave_by_no_door() -> None:
         "if:false>f",
         "f:fail-branch>t",
         "t:fail-branch>f",
+        "t:anything>f",
     )
     assert [line for line in said(found) if "circle" not in line] == [
         "warning: app.yml:11: the edge has an end at the node 'gone', which is not there; "
         "it is ignored",
-        "warning: app.yml:13: the edge to 't' leaves 'Which?' by 'maybe', a way out that it does "
-        "not have; it has: true, false",
-        "warning: app.yml:16: the edge to 'f' leaves 't' by 'fail-branch', a way out that it does "
-        "not have; it has: source",
+        "warning: app.yml:13: the edge to 't' is never taken: it leaves 'Which?' by 'maybe', a way "
+        "out that it does not have; it has: true, false",
+        "warning: app.yml:16: the edge to 'f' is for failures of 't', which has no fail branch: it "
+        "is taken like any other edge",
     ]
 
 

@@ -73,6 +73,17 @@ def test_a_missing_variable_fails_the_node_and_says_which() -> None:
     assert result.error["place"]["node"] == "llm"
 
 
+def test_the_text_of_a_message_under_its_other_name() -> None:
+    """Files that were not made by an exporter have it; in theirs it would be nothing."""
+    prompt = [
+        {"role": "system", "content": "Be {{#start.x#}}."},
+        {"role": "user", "text": "One", "content": "Two"},
+        {"role": "user", "content": [{"type": "text", "text": "Three"}]},
+    ]
+    _, request = ask(llm(prompt), {"x": "kind"})
+    assert request.messages == [Message("system", "Be kind."), Message("user", "One")]
+
+
 def test_nothing_to_ask() -> None:
     result, _ = ask(llm([{"role": "user", "text": ""}]))
     assert result.error is not None

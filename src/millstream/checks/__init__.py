@@ -67,11 +67,12 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
             of_node[str(problem.place.node)].append(problem)
         else:
             of_file.append(problem)
+    reached = {step.id for step in plan.steps()}
+    cut_off = _cut_off(app, of_node, of_file) - reached
     met: dict[str, list[Finding]] = defaultdict(list)
     for item in findings:
-        met[item.need.node].append(_finding(item))
-    reached = {step.id for step in plan.steps()}
-    cut_off = _cut_off(app, of_node, of_file)
+        if item.need.node not in cut_off:
+            met[item.need.node].append(_finding(item))
     nodes = []
     for spec in app.graph.nodes:
         wrong = any(p.severity == "error" for p in of_node[spec.id])
@@ -86,7 +87,7 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
                 line=spec.place.line,
                 findings=met[spec.id],
                 problems=[problem_dict(p) for p in of_node[spec.id]],
-                reachable=spec.id in reached or spec.id not in cut_off,
+                reachable=spec.id not in cut_off,
             )
         )
     overall = [node.verdict for node in nodes]

@@ -263,7 +263,8 @@ class _Reader:
                 at = self.lines.line(*path, "data", *fault.path)
                 there = Place(file=self.file, line=at, node=id, title=title or None, field=field)
                 values = {"wanted": fault.wanted, "given": fault.given}
-                self.problems.append(Problem("error", "dsl.field", there, values))
+                code = "dsl.field-missing" if _absent(data, fault.path) else "dsl.field"
+                self.problems.append(Problem("error", code, there, values))
         return node
 
     def edge(self, raw: dict[str, Any], path: Keys) -> Edge | None:
@@ -363,3 +364,13 @@ def as_text(value: Any) -> str:
     if isinstance(value, int | float | datetime.date):
         return str(value)
     return ""
+
+
+def _absent(value: Any, path: Keys) -> bool:
+    """Whether nothing is written at a place of a node's data."""
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return True
+    return False

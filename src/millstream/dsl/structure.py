@@ -116,9 +116,13 @@ class _Check:
                 continue
             self.next[edge.source].append(edge.target)
             known = self.ways[source.id]
-            if edge.handle not in known and source.data is not None:
+            if edge.handle in known or source.data is None:
+                continue
+            if list(known) != ["source"]:
                 values |= {"handle": edge.handle, "known": ", ".join(known)}
                 yield Problem("warning", "dsl.no-such-handle", edge.place, values)
+            elif edge.handle == "fail-branch":  # of a node with one way out all edges are taken
+                yield Problem("warning", "dsl.no-fail-branch", edge.place, values)
 
     def starts(self, roots: list[Node]) -> Iterator[Problem]:
         if not roots:

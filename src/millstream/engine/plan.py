@@ -9,7 +9,7 @@ holds a join up.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -94,9 +94,11 @@ class Plan(msgspec.Struct):
                     waiting.append(inside)
 
     def needs(self) -> list[Need]:
-        """What a run may need, without repetitions, in the order of the steps."""
-        found = [need for step in self.steps() for need in step.node.needs()]
-        return list(dict.fromkeys(found))
+        """What a run may need, without repetitions, in the order of the steps. Behind a node that
+        could not be compiled there are no steps: then, what any node needs."""
+        nodes: Iterable[Node[Any]] = (step.node for step in self.steps())
+        nodes = nodes if len(self.nodes) == len(self.app.graph.nodes) else self.nodes.values()
+        return list(dict.fromkeys(need for node in nodes for need in node.needs()))
 
 
 def compile(app: dsl.App, registry: Registry) -> Plan:

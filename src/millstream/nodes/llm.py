@@ -59,10 +59,12 @@ class ModelConfig(msgspec.Struct, kw_only=True):
 
 
 class PromptMessage(msgspec.Struct, kw_only=True):
-    """One message of the template; jinja2_text counts where edition_type is "jinja2"."""
+    """One message of the template; jinja2_text counts where edition_type is "jinja2". content: what
+    others than Dify call the text; it counts where there is none."""
 
     role: Role | None = "user"
     text: str | None = ""
+    content: Any = None
     edition_type: str | None = None
     jinja2_text: str | None = None
     id: str | None = None
@@ -307,7 +309,8 @@ class Prompt:
         if message.edition_type == "jinja2":
             source = (message.jinja2_text or "").replace(CONTEXT, CONTEXT_HERE)
             self.template = parse_template(source, build, *path, "jinja2_text")
-        self.parts = [TextTemplate(part) for part in (message.text or "").split(CONTEXT)]
+        text = message.text or (message.content if isinstance(message.content, str) else "")
+        self.parts = [TextTemplate(part) for part in text.split(CONTEXT)]
 
     def reads(self) -> Iterable[Reading]:
         if self.template is None:

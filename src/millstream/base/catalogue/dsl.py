@@ -246,6 +246,12 @@ MESSAGES = {
         "Correct the value, or set it anew in the editor and export again.",
         "请更正该值，或在编辑器中重新设置后导出。",
     ),
+    "field-missing": Text(
+        "the node lacks a value that it cannot do without: wanted is {wanted}",
+        "该节点缺少必需的值：应为 {wanted}",
+        "Add the value, or set it in the editor and export again.",
+        "请补上该值，或在编辑器中设置后重新导出。",
+    ),
     "no-such-container": Text(
         "the node is said to be inside of {id!r}, which is no iteration or loop of this app; "
         "it is taken as standing outside",
@@ -285,8 +291,8 @@ MESSAGES = {
     ),
     # ------------------------------------------------------------------------ structure
     "duplicate-node-id": Text(
-        "the id {id!r} is already that of another node (line {first})",
-        "节点 id {id!r} 与第 {first} 行的节点重复",
+        "two nodes have the id {id!r}; the other one is in line {first}",
+        "有两个节点的 id 都是 {id!r}；另一个在第 {first} 行",
         "Give one of the two another id, and change its edges and references.",
         "请为其中一个节点更换 id，并修改相应的连线和引用。",
     ),
@@ -309,10 +315,18 @@ MESSAGES = {
         "through the container's output.",
         "只能连接同一迭代或循环内的节点；内部结果请通过容器的输出读取。",
     ),
+    "no-fail-branch": Text(
+        "the edge to {target!r} is for failures of {source!r}, which has no fail branch: it is "
+        "taken like any other edge",
+        "到 {target!r} 的连线用于 {source!r} 出错时，但该节点未启用失败分支：会按普通连线执行",
+        "Give the node the error strategy `fail-branch`, or delete the edge.",
+        "请将该节点的错误处理设为 `fail-branch`，或删除该连线。",
+    ),
     "no-such-handle": Text(
-        "the edge to {target!r} leaves {source!r} by {handle!r}, a way out that it does not have; "
-        "it has: {known}",
-        "到 {target!r} 的连线使用了 {source!r} 没有的出口 {handle!r}；它的出口有：{known}",
+        "the edge to {target!r} is never taken: it leaves {source!r} by {handle!r}, a way out that "
+        "it does not have; it has: {known}",
+        "到 {target!r} 的连线不会生效：它使用了 {source!r} 没有的出口 {handle!r}；"
+        "它的出口有：{known}",
         "Delete the edge and draw it anew from the right way out.",
         "请删除该连线，并从正确的出口重新连接。",
     ),
@@ -362,7 +376,7 @@ MESSAGES = {
     "cycle": Text(
         "the edges lead round in a circle: {nodes}",
         "连线形成了环：{nodes}",
-        "Delete one of these edges; to repeat nodes, put them into a loop.",
-        "请删除其中一条连线；如需重复执行，请使用循环节点。",
+        "Delete one of these edges; what repeats belongs into an iteration or a loop.",
+        "请删除其中一条连线；需要重复执行的内容应放入迭代或循环节点。",
     ),
 }

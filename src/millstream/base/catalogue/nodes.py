@@ -106,8 +106,8 @@ MESSAGES = {
     "no-prompt": Text(
         "nothing is left to ask the model: every message of the prompt is empty",
         "没有可以发给模型的内容：提示词的每条消息都是空的",
-        "Check the variables that the prompt uses.",
-        "请检查提示词所用的变量。",
+        "Write a text into the prompt, or check the variables that it uses.",
+        "请填写提示词文本，或检查其中所用的变量。",
     ),
     "bad-schema": Text(
         "the schema given here is not a JSON schema",
