@@ -35,6 +35,7 @@ def problems(plan: Plan) -> list[Problem]:
     """Everything that is wrong or odd in the file, each thing once."""
     app = plan.app
     found = [*app.problems, *check_structure(app), *plan.problems, *check_variables(plan)]
+    found += _doubts(plan)
     if app.mode not in WITH_GRAPH:
         place = Place(file=app.file)
         found.append(Problem("error", "checks.mode-not-yet", place, {"mode": app.mode}))
@@ -44,6 +45,14 @@ def problems(plan: Plan) -> list[Problem]:
         told = (problem.code, repr(problem.values), *msgspec.structs.astuple(problem.place))
         once.setdefault(told, problem)
     return list(once.values())
+
+
+def _doubts(plan: Plan) -> Iterator[Problem]:
+    """What nodes say of themselves: warnings, since a failure may be caught."""
+    for node in plan.nodes.values():
+        for error in node.doubts():
+            assert error.place is not None
+            yield Problem("warning", error.code, error.place, error.values)
 
 
 def _unheeded(app: App) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from millstream import dsl
-from millstream.base import Failed, Place
+from millstream.base import Failed, MillstreamError, Place
 from millstream.dsl import NodeData
 from millstream.engine.ports import Need, Usage
 from millstream.values import Pool, Selector
@@ -105,7 +105,6 @@ class Node(Generic[D]):
         raise NotImplementedError
 
     # What checks ask about a compiled node.
-
     def reads(self) -> Iterable[Reading]:
         """Every variable that the node reads, with the place of the reference in its data."""
         return ()
@@ -120,6 +119,10 @@ class Node(Generic[D]):
 
     def needs(self) -> Iterable[Need]:
         """What must be here before this node can run."""
+        return ()
+
+    def doubts(self) -> Iterable[MillstreamError]:
+        """What is bound to fail in a run, as far as the file alone tells."""
         return ()
 
 

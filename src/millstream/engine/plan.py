@@ -94,8 +94,7 @@ class Plan(msgspec.Struct):
                     waiting.append(inside)
 
     def needs(self) -> list[Need]:
-        """What a run may need, without repetitions, in the order of the steps. Behind a node that
-        could not be compiled there are no steps: then, what any node needs."""
+        """What a run may need, once each, in order; if a node is broken, what any node needs."""
         nodes: Iterable[Node[Any]] = (step.node for step in self.steps())
         nodes = nodes if len(self.nodes) == len(self.app.graph.nodes) else self.nodes.values()
         return list(dict.fromkeys(need for node in nodes for need in node.needs()))

@@ -8,13 +8,15 @@ kept as a detail. Nothing limits the size of a result unless a limit is set.
 from __future__ import annotations
 
 import ast
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from inspect import Parameter, Signature
 from typing import Any, ClassVar
 
 import msgspec
 
-from millstream.base import Failed, NotHere
+from millstream.base import Failed, MillstreamError, NotHere, Place
 from millstream.dsl import NodeData
 from millstream.engine import Build, Context, Inputs, Limits, Need, Node, Outcome, Reading
 from millstream.engine.node import DataClass
@@ -65,6 +67,12 @@ class Code(Node[CodeData]):
             for name in imports(self.data.code or ""):
                 yield Need("package", name, self.id)
 
+    def doubts(self) -> Iterable[MillstreamError]:
+        if self.language == "python3":
+            names = [name for name, *_ in self._reads if name]
+            if found := doubt(self.data.code or "", names):
+                yield inner_place(found, self._build.place("code"))
+
     def inputs(self, pool: Pool) -> Inputs:
         values: Inputs = {}
         for name, kind, selector in self._reads:
@@ -103,6 +111,49 @@ def imports(code: str) -> list[str]:
         elif not isinstance(part, ast.Try):
             waiting.extend(ast.iter_child_nodes(part))
     return sorted(name for name in found if name not in sys.stdlib_module_names)
+
+
+def doubt(code: str, inputs: Sequence[str]) -> Failed | None:
+    """Why Python code cannot be run with inputs of these names; None where it can, or only a run
+    tells: `main` may come from anywhere."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError as error:
+        return Failed("sandbox.syntax", place=Place(line=error.lineno), problem=error.msg)
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    mentions = len(re.findall(r"\bmain\b|\bimport +\*", code))
+    if not mentions:
+        return Failed("sandbox.no-main")
+    for part in tree.body if mentions == 1 else ():
+        if not isinstance(part, ast.FunctionDef) or part.name != "main":
+            continue
+        if not part.decorator_list and not part.args.posonlyargs:
+            try:
+                _signature(part.args).bind(**dict.fromkeys(inputs))
+            except TypeError as error:
+                return Failed("sandbox.arguments", problem=str(error))
+            except ValueError:  # two parameters of one name: the run says so
+                return None
+    return None
+
+
+def _signature(args: ast.arguments) -> Signature:
+    """What a function without positional-only parameters takes."""
+    without = [Parameter.empty] * (len(args.args) - len(args.defaults))
+    made = [
+        Parameter(arg.arg, Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for arg, default in zip(args.args, [*without, *args.defaults], strict=True)
+    ]
+    if args.vararg:
+        made.append(Parameter(args.vararg.arg, Parameter.VAR_POSITIONAL))
+    made += [
+        Parameter(arg.arg, Parameter.KEYWORD_ONLY, default=default or Parameter.empty)
+        for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    ]
+    if args.kwarg:
+        made.append(Parameter(args.kwarg.arg, Parameter.VAR_KEYWORD))
+    return Signature(made)
 
 
 def check_result(value: Any, declared: dict[str, CodeOutput], limits: Limits) -> dict[str, Any]:
