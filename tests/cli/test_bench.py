@@ -185,8 +185,9 @@ def test_ctrl_c_before_anything_was_measured(person: Callable[..., Person]) -> N
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("xllamacpp") is None, reason="the extra `local` is not installed")
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system lists no processes")
-def test_ctrl_c_leaves_no_process(
-    env: dict[str, str], tmp_path: Path, packaged_model: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_process(
+    env: dict[str, str], tmp_path: Path, packaged_model: Path, number: signal.Signals
 ) -> None:
     words = [str(packaged_model), "-p", "40", "-n", "16", "-r", "1000", "-t", "1", "--no-roofline"]
     process = subprocess.Popen(
@@ -198,7 +199,7 @@ def test_ctrl_c_leaves_no_process(
     began = _seconds(child)
     while _seconds(child) < began + 1.0:  # loaded, and at work
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Stopped" in err

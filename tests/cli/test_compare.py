@@ -137,6 +137,19 @@ def test_ctrl_c_before_anything_was_measured(
 
 @needs_library
 @pytest.mark.slow
+def test_what_is_asked_to_end_leaves_nothing(
+    person: Callable[..., Person], model: str, tmp_path: Path
+) -> None:
+    somebody = person("compare", model, *QUICK)
+    somebody.see("Reading")
+    assert list((tmp_path / "home" / "models").glob(".passing-*"))
+    somebody.process.terminate()
+    assert somebody.wait() == 130
+    assert not list((tmp_path / "home" / "models").glob(".passing-*"))
+
+
+@needs_library
+@pytest.mark.slow
 def test_what_a_kill_has_left_goes_at_the_next_time(
     person: Callable[..., Person], millstream: Run, model: str, tmp_path: Path
 ) -> None:

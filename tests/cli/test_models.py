@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,20 @@ def test_ctrl_c_ends_an_answer_not_the_talk(person: Sit, serve: Any) -> None:
     somebody.prompted()
     somebody.type("\x04")
     assert somebody.wait() == 0
+
+
+@pytest.mark.parametrize("moment", ["\n> ", "Endless"])
+def test_a_talk_ends_when_it_is_told_to(person: Sit, serve: Any, moment: str) -> None:
+    """Between answers and in the middle of one."""
+    serve(["Endless"], hang=True)
+    somebody = person("models", "chat", "stub/m")
+    somebody.see("\n> ")
+    if moment == "Endless":
+        somebody.type("Go\n")
+        somebody.see(moment)
+    time.sleep(0.2)
+    somebody.process.terminate()
+    assert somebody.wait() == 130
 
 
 def test_doctor(millstream: Run, serve: Any) -> None:

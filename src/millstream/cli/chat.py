@@ -52,6 +52,8 @@ def _talk(
         try:
             text = terminal.ask()
         except (EOFError, KeyboardInterrupt):
+            if terminal.ending:
+                raise
             terminal.err()
             return
         if not text.strip():
@@ -60,6 +62,8 @@ def _talk(
         try:
             said = runner.run(_answer(here, name, talk, terminal))
         except KeyboardInterrupt:
+            if terminal.ending:
+                raise
             terminal.err(terminal.paint(f"\n{say('cli.interrupted')}", "dim"))
             talk.pop()
         except MillstreamError as error:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 from argparse import Namespace
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from millstream.base import BadInput, Failed, MillstreamError, redact, say, set_language
 from millstream.cli.parser import Parser, build, command, unknown_option
@@ -32,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
         if args is None:
             return OK
         terminal.quiet = getattr(args, "quiet", False)
-        code = command(args.command).run(args, terminal)
+        with _ended_like_interrupted(terminal):
+            code = command(args.command).run(args, terminal)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -56,6 +60,28 @@ def main(argv: Sequence[str]) -> int:
         return Failed.exit_code
     finally:
         set_language(None)
+
+
+@contextmanager
+def _ended_like_interrupted(terminal: Terminal) -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does, so that nothing is left behind; where Ctrl-C is ignored (a
+    script's job in the background), it ends the process as ever."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        terminal.ending = True
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # to the event loop that listens for it
+
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _open_what_is_closed() -> None:

@@ -46,7 +46,7 @@ leaves results, substitutes and errors. `MILLSTREAM_DEBUG=1` adds the traceback 
 | 2 | a file, an input or the command line cannot be used as it is; of `check`: unreadable |
 | 3 | something that is needed is not here: a model, a key, a tool; nothing has been run |
 | 4 | of `check` only: runs with substitutes |
-| 130 | interrupted with Ctrl-C; `run` by SIGTERM too |
+| 130 | interrupted, with Ctrl-C or by SIGTERM |
 | 141 | whoever read the output went away, as in `millstream … \\| head -1` |
 
 `check` of several files ends with the worst of their codes: 0, then 4, then 3, then 2.

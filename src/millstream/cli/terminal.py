@@ -55,6 +55,7 @@ class Terminal:
         self.quiet = quiet
         self._color = color
         self._status = ""
+        self.ending = False  # whoever started this wants it to end
         self.teller: Callable[[str], None] = self.err
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
