@@ -7,8 +7,7 @@ from typing import Any
 
 from canned import document, edges, end, node, start
 from millstream import loads
-from millstream.base import NotHere
-from millstream.checks import Met, report
+from millstream.checks import needs, report
 
 
 def unreached(nodes: list[dict[str, Any]], *ways: str) -> set[str]:
@@ -34,7 +33,7 @@ def test_what_nodes_behind_a_wrong_one_need_is_told_all_the_same() -> None:
         ways = ("start>wrong", "wrong>code", "code>llm", "llm>later", "later>end")
         nodes = [start("x"), wrong, *behind, end(o="llm.text")]
         plan = loads(json.dumps(document(nodes, edges(*ways)))).plan
-        needed = {need.node for need in plan.needs()} - {"wrong"}
+        needed = {need.node for need in needs(plan)} - {"wrong"}
         assert needed == {"code", "llm", "later"}, whole
 
 
@@ -44,9 +43,8 @@ def test_what_a_node_needs_that_no_way_leads_to_is_nobodys_concern() -> None:
     plan = loads(
         json.dumps(document([start("x"), wrong, alone, end()], edges("start>wrong", "wrong>end")))
     ).plan
-    (need,) = plan.needs()
-    error = NotHere("engine.no-port", port="x")
-    found = {each.id: each for each in report(plan, [Met(need, "cobol", error=error)]).nodes}
+    assert needs(plan) == []
+    found = {each.id: each for each in report(plan, ()).nodes}
     assert found["alone"].verdict == "as-is"
     assert not found["alone"].reachable
 

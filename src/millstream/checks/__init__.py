@@ -7,7 +7,7 @@ variables, and what meets each need on this machine.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -24,9 +24,9 @@ from millstream.checks.report import (
 from millstream.checks.variables import check_variables
 from millstream.dsl import App, Problem, check_structure
 from millstream.dsl.read import WITH_GRAPH
-from millstream.engine import Plan
+from millstream.engine import Need, Plan
 
-__all__ = ["Finding", "Met", "NodeReport", "Report", "report", "unreadable"]
+__all__ = ["Finding", "Met", "NodeReport", "Report", "needs", "report", "unreadable"]
 
 _ORDER: tuple[Verdict, ...] = ("as-is", "substitute", "needs-you")
 
@@ -65,6 +65,15 @@ def _unheeded(app: App) -> Iterator[Problem]:
         yield Problem("warning", "checks.no-moderation", place)
 
 
+def needs(plan: Plan) -> list[Need]:
+    """What any node needs that a way leads to in the file: more than a run does, where a node is
+    wrong, since a plan has nothing behind it, or where there are several starts."""
+    never = _cut_off(plan.app, check_structure(plan.app))
+    nodes = (node for id, node in plan.nodes.items() if id not in never)
+    found = [*plan.needs(), *(need for node in nodes for need in node.needs())]
+    return list(dict.fromkeys(found))
+
+
 def report(plan: Plan, findings: Sequence[Met]) -> Report:
     """The check of an app that could be read."""
     app = plan.app
@@ -76,12 +85,11 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
             of_node[str(problem.place.node)].append(problem)
         else:
             of_file.append(problem)
-    reached = {step.id for step in plan.steps()}
-    cut_off = _cut_off(app, of_node, of_file) - reached
     met: dict[str, list[Finding]] = defaultdict(list)
     for item in findings:
-        if item.need.node not in cut_off:
-            met[item.need.node].append(_finding(item))
+        met[item.need.node].append(_finding(item))
+    reached = {step.id for step in plan.steps()}
+    cut_off = _cut_off(app, (*of_file, *(p for all in of_node.values() for p in all)))
     nodes = []
     for spec in app.graph.nodes:
         wrong = any(p.severity == "error" for p in of_node[spec.id])
@@ -96,7 +104,7 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
                 line=spec.place.line,
                 findings=met[spec.id],
                 problems=[problem_dict(p) for p in of_node[spec.id]],
-                reachable=spec.id not in cut_off,
+                reachable=spec.id in reached or spec.id not in cut_off,
             )
         )
     overall = [node.verdict for node in nodes]
@@ -113,14 +121,13 @@ def report(plan: Plan, findings: Sequence[Met]) -> Report:
     )
 
 
-def _cut_off(
-    app: App, of_node: Mapping[str, list[Problem]], of_file: Sequence[Problem]
-) -> set[str]:
+def _cut_off(app: App, problems: Sequence[Problem]) -> set[str]:
     """The nodes that no way leads to, as the file has it. A plan also lacks what is behind a node
     that is wrong: that node is to be corrected, and not those that wait for it."""
-    if any(problem.code == "dsl.no-start" for problem in of_file):
+    if any(problem.code == "dsl.no-start" for problem in problems):
         return {spec.id for spec in app.graph.nodes}
-    found = {id for id, all in of_node.items() if any(p.code == "dsl.unreachable" for p in all)}
+    never = ("dsl.unreachable", "dsl.several-starts")
+    found = {str(problem.place.node) for problem in problems if problem.code in never}
     for _ in app.graph.nodes:  # what is inside of them, as deep as that may be
         inside = {spec.id for spec in app.graph.nodes if spec.parent in found} - found
         if not inside:

@@ -9,7 +9,7 @@ holds a join up.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -94,10 +94,9 @@ class Plan(msgspec.Struct):
                     waiting.append(inside)
 
     def needs(self) -> list[Need]:
-        """What a run may need, once each, in order; if a node is broken, what any node needs."""
-        nodes: Iterable[Node[Any]] = (step.node for step in self.steps())
-        nodes = nodes if len(self.nodes) == len(self.app.graph.nodes) else self.nodes.values()
-        return list(dict.fromkeys(need for node in nodes for need in node.needs()))
+        """What a run may need, without repetitions, in the order of the steps."""
+        found = [need for step in self.steps() for need in step.node.needs()]
+        return list(dict.fromkeys(found))
 
 
 def compile(app: dsl.App, registry: Registry) -> Plan:
@@ -183,13 +182,12 @@ class _Compiler:
         return order
 
     def _step(self, spec: dsl.Node) -> Step | None:
+        build = Build(self.app, spec)
+        if inside := self.children.get(spec.id):
+            build.children = self._graph(inside, dsl.container_start(spec, inside))
         kind = self.registry.get(spec.type)
         if kind is None or spec.data is None:
             return None  # reading has said why
-        build = Build(self.app, spec)
-        if kind.container:
-            inside = self.children[spec.id]
-            build.children = self._graph(inside, dsl.container_start(spec, inside))
         try:
             node = kind(spec.data, build)
         except MillstreamError as error:

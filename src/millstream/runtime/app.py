@@ -94,7 +94,7 @@ class App:
         from millstream import checks
 
         machine = await self.machine()
-        prepared = await machine.look(self.plan, self.choice, self.dsl.file)
+        prepared = await machine.look(checks.needs(self.plan), self.choice, self.dsl.file)
         return checks.report(self.plan, prepared.findings)
 
     def check(self) -> Report:

@@ -7,7 +7,7 @@ loop; apps on the same loop may share it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -176,16 +176,15 @@ class Machine:
         Raises NotHere, before anything has run, with all that is missing and what would help."""
         known = self._prepared.get(id(plan))
         if known is None:
-            prepared = await self.look(plan, choice, app_file)
+            prepared = await self.look(plan.needs(), choice, app_file)
             missing = [met for met in prepared.findings if met.error is not None]
             if missing:
                 raise _needs(plan, missing)
             known = self._prepared[id(plan)] = (plan, prepared)
         return known[1].ports, known[1].substitutes
 
-    async def look(self, plan: Plan, choice: Choice, app_file: str) -> Prepared:
-        """What meets each need of a plan here; nothing is raised for what is missing."""
-        needs = plan.needs()
+    async def look(self, needs: Sequence[Need], choice: Choice, app_file: str) -> Prepared:
+        """What meets each need here; nothing is raised for what is missing."""
         clock = SystemClock()
         if not needs:
             return Prepared(Ports(clock=clock, sandbox=_Lazy(self), files=self.files), [], [])
@@ -329,7 +328,7 @@ class Machine:
         return Met(need, wanted, used, substitute=True, why=why)
 
     async def _substitutes(
-        self, needs: list[Need], bindings: Bindings, plain: Bindings
+        self, needs: Sequence[Need], bindings: Bindings, plain: Bindings
     ) -> dict[ToolRef, Binding]:
         """Tools that something else does the work of, as bindings say.
 
