@@ -182,6 +182,7 @@ def test_an_unknown_node_type_is_a_verdict_of_check(say: Say, tmp_path: Path) ->
         (("run", "a.yml", "--limits", "few"), ("--limits cannot be 'few'", "none, dify")),
         (("run", "a.yml", "--json", "--events"), ("--events and --json exclude each other",)),
         (("run", "a.yml", "--model"), ("--model needs a value",)),
+        (("run", "a.yml", "--model", " "), ("--model needs a value",)),
         (("run", "a.yml", "--bind", "x"), ("x",)),
         (("show", "a.yml", "b.yml"), ("'b.yml' is one argument too many",)),
         (("--quiet",), ("no command was given",)),

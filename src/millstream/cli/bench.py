@@ -12,7 +12,7 @@ import msgspec
 
 from millstream.base import BadInput, Failed, NotHere, say
 from millstream.cli.here import machine, size
-from millstream.cli.parser import Parser
+from millstream.cli.parser import Parser, filled
 from millstream.cli.terminal import StatusLine, Terminal, label
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PROFILES = ("synchronous", "concurrent", "constant", "poisson", "sweep")
 def arguments(parser: Parser) -> None:
     parser.arg("targets", metavar="MODEL", nargs="+", help="targets")
     parser.set_defaults(more="targets")
-    parser.arg("--model", metavar="NAME", default="", help="model")
+    parser.arg("--model", metavar="NAME", type=filled, default="", help="model")
     parser.arg("--prompt", "-p", metavar="TOKENS", default="512", help="prompt")
     parser.arg("--output", "-n", metavar="TOKENS", default="128", help="output")
     parser.arg("--depth", "-d", metavar="TOKENS", default="0", help="depth")

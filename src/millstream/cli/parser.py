@@ -207,7 +207,7 @@ def everywhere(parser: Parser, *, version: bool = False) -> None:
 
 def binding_options(parser: Parser) -> None:
     """The options that say what stands in for what a file names."""
-    parser.arg("--model", metavar="MODEL", help="cli.bindings.model")
+    parser.arg("--model", metavar="MODEL", type=filled, help="cli.bindings.model")
     parser.arg(
         "--bind", metavar="A=B", action="append", default=[], type=_rule, help="cli.bindings.bind"
     )
@@ -220,6 +220,13 @@ def binding_options(parser: Parser) -> None:
         help="cli.bindings.bind-tool",
     )
     parser.arg("--local", action="store_true", help="cli.bindings.local")
+
+
+def filled(text: str) -> str:
+    """A text that is not empty, as `"$MODEL"` is where nothing set it."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected one argument")
+    return text
 
 
 def _rule(text: str) -> tuple[str, str]:
