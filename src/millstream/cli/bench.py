@@ -30,7 +30,7 @@ _PROFILES = ("synchronous", "concurrent", "constant", "poisson", "sweep")
 def arguments(parser: Parser) -> None:
     parser.arg("targets", metavar="MODEL", nargs="+", help="targets")
     parser.set_defaults(more="targets")
-    parser.arg("--model", metavar="NAME", type=filled, default="", help="model")
+    parser.arg("--model", metavar="NAME", type=filled, help="model")
     parser.arg("--prompt", "-p", metavar="TOKENS", default="512", help="prompt")
     parser.arg("--output", "-n", metavar="TOKENS", default="128", help="output")
     parser.arg("--depth", "-d", metavar="TOKENS", default="0", help="depth")
@@ -104,7 +104,7 @@ async def _prepare(
     for word in args.targets:
         line.say(say("bench.finding", word=label(word)))
         try:
-            subjects.append(await find(word, here.home, here.http, model=args.model))
+            subjects.append(await find(word, here.home, here.http, model=args.model or ""))
         except (NotHere, Failed) as error:
             if len(args.targets) == 1:
                 raise
