@@ -62,6 +62,17 @@ def test_a_prompt_by_hand() -> None:
     assert 1e9 / pace.prefill == pytest.approx(200_000 + 10_000 + 1_000 + attention)
 
 
+def test_a_prompt_behind_others_attends_to_them() -> None:
+    """Each of its tokens to all 4,096 before it, beside half of the prompt."""
+    alone, behind = (
+        predict(SMALL, machine(), Use(context=8192, batch=100), prompt=1000, before=before)
+        for before in (0, 4096)
+    )
+    assert 1e9 / behind.prefill - 1e9 / alone.prefill == pytest.approx(4096 * 1000 * 0.1)
+    assert behind.prefill_bound < alone.prefill_bound
+    assert behind.decode == alone.decode
+
+
 def test_rows_cost_beside_their_bytes() -> None:
     plain, slow = (predict(SMALL, machine(row=row), Use()) for row in (0.0, 10.0))
     assert 1e9 / slow.decode - 1e9 / plain.decode == pytest.approx(1200 * 10, rel=1e-3)

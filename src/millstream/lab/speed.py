@@ -229,16 +229,21 @@ def predict(
     *,
     depth: int = 0,
     prompt: int = 512,
+    before: int = 0,
     threads: int | None = None,
 ) -> Pace:
-    """How fast a model is at a depth of the context, on the best number of threads or a given
-    one. prompt: tokens of a prompt that is read from the beginning."""
+    """How fast a model writes at a depth of the context, on the best number of threads or a given
+    one, and reads a prompt. prompt: its tokens; before: those that are there already."""
     counts = speed.threads if threads is None else [threads]
-    paces = [_pace(todo, speed, use, depth, prompt, count) for count in counts]
+    middle = before + prompt / 2
+    paces = [_pace(todo, speed, use, depth, prompt, middle, count) for count in counts]
     return max(paces, key=lambda pace: pace.decode)
 
 
-def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: int) -> Pace:
+def _pace(
+    todo: Work, speed: Speed, use: Use, depth: int, prompt: int, middle: float, threads: int
+) -> Pace:
+    """middle: the depth of a prompt's token on the average."""
     rates = _Rates(speed, threads)
     small = todo.nodes * rates.cost("node") + todo.numbers * rates.cost("rows")
     token = small + todo.attending(depth, threads) * rates.cost("attend-token")
@@ -248,7 +253,7 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
     alone = _Rates(speed, few)
     batch = max(1, min(use.tokens, prompt))
     each = todo.nodes * rates.cost("node") / batch + todo.numbers * rates.cost("rows")
-    each += todo.reading(prompt / 2, batch, threads) * rates.cost("attend-prompt")
+    each += todo.reading(middle, batch, threads) * rates.cost("attend-prompt")
     for type, m in todo.layers.items():
         apart = todo.experts.get(type, _NONE)
         some = m - apart
@@ -258,7 +263,7 @@ def _pace(todo: Work, speed: Speed, use: Use, depth: int, prompt: int, threads: 
     return Pace(
         prefill=1 / each,
         decode=1 / token,
-        prefill_bound=best_operations / todo.operations(prompt // 2),
+        prefill_bound=best_operations / todo.operations(round(middle)),
         decode_bound=best_bytes / (todo.bytes + todo.cached(depth)),
         threads=threads,
         depth=depth,

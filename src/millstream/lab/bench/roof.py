@@ -81,8 +81,10 @@ class Built:
             use = Use(context=max(256, round(middle)))
             some = tuple(rate for rate in speed.rates if rate.threads == threads)
             known = msgspec.structs.replace(speed, rates=some) if some else speed
-            seen, length = round(middle), max(1, round(prompt))
-            pace = predict(self.work, known, use, depth=seen, prompt=length)
+            length = max(1, round(prompt))
+            pace = predict(
+                self.work, known, use, depth=round(middle), prompt=length, before=round(depth)
+            )
         return Roof(
             operations=operations,
             prompt_operations=reading,
