@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,3 +181,20 @@ def test_the_probe_multiplies_by_what_the_model_has() -> None:
     columns, rows, kind = threads.shape(header(llama__embedding_length=(4, 576)))
     assert (columns, rows) == (768, 256)  # rounded up, so that every type divides them
     assert gguf.TYPES[kind].name == "F32"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is Linux's")
+def test_a_limit_on_the_size_of_a_process_counts() -> None:
+    script = (
+        "import resource\n"
+        "from millstream.models.embedded import memory\n"
+        "free = memory.available()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "print(free, memory.available())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    free, left = map(int, done.stdout.split())
+    assert left < 1 << 30
+    assert left <= free

@@ -32,7 +32,8 @@ def available(root: Path = Path("/")) -> int | None:
         return _windows()
     if sys.platform == "darwin":
         return _macos()
-    found = [free for free in (_meminfo(root), *_cgroups(root)) if free is not None]
+    everyone = (_meminfo(root), _addresses(), *_cgroups(root))
+    found = [free for free in everyone if free is not None]
     return max(0, min(found)) if found else None
 
 
@@ -42,6 +43,19 @@ def _meminfo(root: Path) -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
     return None
+
+
+def _addresses() -> int | None:
+    """What a limit on the size of a process (`ulimit -v`) leaves to one like this; None without."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    with suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return limit - pages * resource.getpagesize()
+    return limit
 
 
 def _cgroups(root: Path) -> Iterator[int]:
