@@ -11,9 +11,12 @@ from typing import Any
 
 class Stub:
     """answers: the pieces of each call's answer, the last ones for all later calls. pause:
-    seconds between pieces. hang: after the pieces nothing more comes until `close`."""
+    seconds between pieces. hang: after the pieces nothing more comes until `close`. field: of the
+    pieces; reasoning is in one of its own."""
 
-    def __init__(self, *answers: list[str], pause: float = 0.0, hang: bool = False) -> None:
+    def __init__(
+        self, *answers: list[str], pause: float = 0.0, hang: bool = False, field: str = "content"
+    ) -> None:
         self.answers = list(answers) or [["canned ", "text"]]
         self.pause = pause
         self.hang = hang
@@ -48,7 +51,7 @@ class Stub:
                 self.send_header("Connection", "close")
                 self.end_headers()
                 for piece in pieces:
-                    self.event({"choices": [{"index": 0, "delta": {"content": piece}}]})
+                    self.event({"choices": [{"index": 0, "delta": {field: piece}}]})
                     time.sleep(stub.pause)
                 if stub.hang:
                     stub.closing.wait(60)

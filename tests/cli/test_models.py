@@ -93,6 +93,15 @@ def test_say_one_thing(millstream: Run, serve: Any) -> None:
     assert silent.returncode == 2
 
 
+def test_an_answer_that_is_all_reasoning_is_told(millstream: Run, serve: Any) -> None:
+    """As vLLM streams it, where the end of the reasoning never came."""
+    serve(["So ", "hm\x1b[2J"], field="reasoning")
+    done = millstream("models", "chat", "stub/m", "Hello")
+    assert (done.returncode, done.stdout) == (0, "\n")
+    assert "All that it wrote is marked as its reasoning:\nSo hm" in done.stderr
+    assert "\x1b[2J" not in done.stderr
+
+
 def test_a_talk_remembers(person: Sit, serve: Any) -> None:
     stub = serve(["First ", "answer"], ["Second"])
     somebody = person("models", "chat", "stub/m")

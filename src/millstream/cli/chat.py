@@ -10,7 +10,7 @@ from contextlib import aclosing
 from millstream.base import BadInput, MillstreamError, say
 from millstream.cli.given import piped
 from millstream.cli.here import machine
-from millstream.cli.terminal import Terminal, label
+from millstream.cli.terminal import Terminal, clean, label
 from millstream.cli.watch import cost, duration
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.runtime import Choice
@@ -93,6 +93,7 @@ async def _answer(here: Machine, name: str, talk: list[Message], terminal: Termi
         raise found.error
     router = Router(here.http, resolver.bind)
     said: list[str] = []
+    thought: list[str] = []
     loop = asyncio.get_running_loop()
     began = loop.time()
     end: ModelEnd | None = None
@@ -101,10 +102,15 @@ async def _answer(here: Machine, name: str, talk: list[Message], terminal: Termi
         async for item in stream:
             if isinstance(item, ModelEnd):
                 end = item
-            elif isinstance(item, ModelChunk) and item.text:
-                said.append(item.text)
-                terminal.write(item.text)
+            elif isinstance(item, ModelChunk):
+                thought.append(item.reasoning)
+                if item.text:
+                    said.append(item.text)
+                    terminal.write(item.text)
     text = "".join(said)
+    if not text and any(thought):
+        terminal.err(say("cli.chat.only-thought"))
+        terminal.err(terminal.paint(clean("".join(thought)).strip(), "dim"))
     if end is not None and end.replaces is not None:
         text = end.replaces
         terminal.write(f"\n{text}")

@@ -491,6 +491,10 @@ MESSAGES = {
     "chat.hint": Text(
         "Ctrl-D ends the talk, Ctrl-C an answer.", "Ctrl-D 结束对话，Ctrl-C 中断回答。"
     ),
+    "chat.only-thought": Text(
+        "The model gave no answer. All that it wrote is marked as its reasoning:",
+        "模型没有给出回答。以下内容均被标记为思考过程：",
+    ),
     "chat.nothing": Text(
         "there is nothing to say to the model",
         "没有要对模型说的话",
