@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -87,6 +88,43 @@ def test_a_run_against_a_saved_one(millstream: Run, stub: Stub, tmp_path: Path) 
     told = json.loads(millstream(*words, "--against", "old.json", "--json").stdout)
     verdicts = {each["metric"]: each["verdict"] for each in told["comparison"]["differences"]}
     assert verdicts["decode"] == verdicts["gap"] == "slower"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("option", ["--save", "--report"])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_full_disk_costs_neither_the_figures_nor_an_older_file(
+    millstream: Run,
+    stub: Stub,
+    env: dict[str, str],
+    tmp_path: Path,
+    option: str,
+    form: tuple[str, ...],
+) -> None:
+    words = ("bench", stub.url, *QUICK, option, "kept")
+    assert millstream(*words).returncode == 0
+    before = (tmp_path / "kept").read_bytes()
+    done = subprocess.run(
+        [*COMMAND, *words, *form],
+        capture_output=True, text=True, encoding="utf-8", env=env, cwd=tmp_path, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "kept cannot be written: File too large" in done.stderr
+    assert f"by {option}" in done.stderr
+    assert ("decode" if form else "decode tokens/s") in done.stdout
+    assert (tmp_path / "kept").read_bytes() == before
+    assert not list(tmp_path.glob(".kept*"))
+
+
+def test_nothing_alike_costs_no_figures(millstream: Run, stub: Stub, tmp_path: Path) -> None:
+    assert millstream("bench", stub.url, *QUICK, "--save", "old.json").returncode == 0
+    words = (*QUICK, "-n", "4", "--against", "old.json", "--report", "r.html")
+    done = millstream("bench", stub.url, *words)
+    assert done.returncode == 2
+    assert "nothing in this run was measured in old.json" in done.stderr
+    assert "decode tokens/s" in done.stdout
+    assert (tmp_path / "r.html").exists()
 
 
 def test_several_models_and_one_that_is_not_there(millstream: Run, stub: Stub) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -10,10 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from millstream.base import BadInput, Failed, NotHere, say
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, say
 from millstream.cli.here import machine, size
 from millstream.cli.parser import Parser, filled
 from millstream.cli.terminal import StatusLine, Terminal, label
+from millstream.home import files
 
 if TYPE_CHECKING:
     from millstream.lab.bench.against import Comparison
@@ -130,21 +133,13 @@ async def _prepare(
 
 
 def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -> int:
-    """Save, print and report what was measured; the exit code."""
-    from millstream.lab.bench import against, words
+    """Save, report and print what was measured; the exit code."""
+    from millstream.lab.bench import words
     from millstream.lab.bench.against import Printed
 
     measured = [each for each in run.measured if any(s.figures.calls for s in each.stages)]
-    comparison = None
-    if args.save and measured:
-        _write(args.save, msgspec.json.encode(run))
-    if before is not None and measured:
-        comparison = against.compare(before, run, str(args.against))
-    if args.report and measured:
-        from millstream.lab.report import html
-        from millstream.lab.report.bench import report
-
-        html.write(report(run, comparison), args.report)
+    # Files come first, as whoever reads what is printed may go away in the middle of it.
+    comparison, errors = _keep(run, before, args) if measured else (None, [])
     if args.json:
         printed = Printed(**msgspec.structs.asdict(run), comparison=comparison)
         terminal.write(msgspec.json.encode(printed).decode() + "\n")
@@ -154,10 +149,13 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
         if comparison is not None:
             _tell_comparison(comparison, terminal)
     code = 0
+    for error in errors:
+        terminal.error(error)
+        code = code or error.exit_code
     for each in run.measured:
         for text in words.failed(each) if each in measured else ():
             terminal.trouble(f"{each.label}: {text}")
-            code = 1
+            code = code or 1
         if each.trouble is not None:
             message = say("bench.trouble", label=each.label, message=each.trouble.message)
             terminal.trouble(message, None, each.trouble.next)
@@ -168,6 +166,35 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
     return code
 
 
+def _keep(
+    run: Run, before: Run | None, args: Namespace
+) -> tuple[Comparison | None, list[MillstreamError]]:
+    """Save a run, compare it, and write its report: the comparison, and what could not be done.
+    None of these costs the figures, nor the others."""
+    from millstream.lab.bench import against
+    from millstream.lab.report import html
+    from millstream.lab.report.bench import report
+
+    comparison: Comparison | None = None
+    errors: list[MillstreamError] = []
+    try:
+        if args.save:
+            _write(args.save, msgspec.json.encode(run))
+    except MillstreamError as error:
+        errors.append(error)
+    try:
+        if before is not None:
+            comparison = against.compare(before, run, str(args.against))
+    except MillstreamError as error:
+        errors.append(error)
+    try:
+        if args.report:
+            html.write(report(run, comparison), args.report)
+    except MillstreamError as error:
+        errors.append(error)
+    return comparison, errors
+
+
 _LARGEST = 1 << 28  # bytes of a saved run
 
 
@@ -176,6 +203,9 @@ def _check(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise BadInput("bench.no-folder", file=str(path), folder=str(folder))
+    if path.is_dir() or not (_is_special(path) or os.access(folder, os.W_OK)):
+        reason = os.strerror(errno.EISDIR if path.is_dir() else errno.EACCES)
+        raise BadInput("bench.cannot-write", file=str(path), reason=reason)
     if path.is_file() and path.stat().st_size and not _is_run(path):
         raise BadInput("bench.not-replaced", file=str(path))
 
@@ -191,11 +221,20 @@ def _is_run(path: Path) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """A run into a file, whole or not at all. Raises Failed."""
     try:
-        path.write_bytes(data)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadInput("bench.cannot-write", file=str(path), reason=reason) from None
+        if _is_special(path):
+            path.write_bytes(data)
+        else:
+            files.write(path, data)
+    except (OSError, Failed) as error:
+        reason = error.values["reason"] if isinstance(error, Failed) else error.strerror
+        raise Failed("bench.cannot-write", file=str(path), reason=reason) from None
+
+
+def _is_special(path: Path) -> bool:
+    """Whether there is a pipe or a terminal of that name, which nothing can be put in place of."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 # ------------------------------------------------------------------------------- what is asked

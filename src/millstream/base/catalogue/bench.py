@@ -94,8 +94,8 @@ MESSAGES = {
     "cannot-write": Text(
         "{file} cannot be written: {reason}",
         "无法写入 {file}：{reason}",
-        "Name another place.",
-        "请指定其他位置。",
+        "Make room on the disk, or name another file by --save.",
+        "请腾出磁盘空间，或用 --save 指定另一个文件。",
     ),
     "not-replaced": Text(
         "{file} is no saved run, and is not replaced by one",
