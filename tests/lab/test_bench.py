@@ -550,6 +550,28 @@ async def test_a_silent_server_is_an_error_with_a_next_step(
     assert "--timeout" in made.trouble.next
 
 
+@pytest.mark.parametrize("pieces", [0, 3])
+async def test_comments_are_no_pieces_of_an_answer(http: Http, pieces: int) -> None:
+    """A proxy keeps the connection open for a server that has fallen silent."""
+
+    class Kept(PacedServer):
+        def _events(self, *rest: Any) -> Iterator[bytes]:
+            yield from list(super()._events(*rest))[: pieces + 1]
+            for _ in range(200):
+                yield b": ping\n\n"
+
+        async def _paced(self, pieces: Any) -> AsyncIterator[bytes]:
+            async for piece in super()._paced(pieces):
+                await asyncio.sleep(0.05)
+                yield piece
+
+    http.patience = patience(0.4, http.patience)
+    async with Kept("m", first=0, gap=0) as server, asyncio.timeout(6):
+        made = await measured(server, http)
+    assert made.trouble is not None
+    assert "gave no sign of life for 0.4 s, the limit of --timeout" in made.trouble.message
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [

@@ -863,8 +863,8 @@ MESSAGES = {
         "本机加载的模型放到显卡上的层数；默认尽量多放。",
     ),
     "bench.timeout": Text(
-        "Seconds without any sign of life that end a call (300); 0 for no limit.",
-        "调用无任何响应多少秒后结束（300）；0 表示不限。",
+        "Seconds without a piece of the answer that end a call (300); 0 for no limit.",
+        "多少秒未收到回答内容就结束调用（300）；0 表示不限。",
     ),
     "bench.seed": Text(
         "Of the words of prompts and the moments of a Poisson process (0).",

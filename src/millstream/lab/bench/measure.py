@@ -57,7 +57,7 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
 class Ask(msgspec.Struct, frozen=True):
     """What is to be measured. Lists are gone through in all combinations. sweep: concurrency 1, 2,
     4 … up to the largest given. requests: calls of a repetition, 0 for the usual number. timeout:
-    seconds without any sign of life that end a call. warm_up: calls before, of every point."""
+    seconds without a piece of the answer that end a call. warm_up: calls before, of every point."""
 
     prompts: tuple[int, ...] = (512,)
     outputs: tuple[int, ...] = (128,)

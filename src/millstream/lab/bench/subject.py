@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere, Secret
-from millstream.engine.ports import Message, ModelEnd, ModelRef, ModelRequest
+from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.home import every_model
 from millstream.lab import names
 from millstream.lab.bench import watch
@@ -84,7 +84,7 @@ def hopeless(error: MillstreamError) -> bool:
 
 
 def patience(timeout: float | None, usual: Patience) -> Patience:
-    """How a benchmark waits: so long for any sign of life, and a refusal is one."""
+    """How a benchmark waits: so long for a piece of an answer, or a refusal."""
     return msgspec.structs.replace(usual, first_byte=timeout, idle=timeout, refusals=False)
 
 
@@ -140,22 +140,33 @@ class Subject:
     async def send(self, prompt: Prompt) -> Items:
         """Call it (`load.Send`). An answer is asked to be of the wanted length, where the server
         knows a way to ask; one that refuses the asking is called without."""
-        stream: Items = self._generate(prompt)
-        async with aclosing(stream):
+        while True:
+            extras = self._extras
+            stream: Items = self._generate(prompt)
             try:
-                async for item in stream:
-                    yield item
+                async with aclosing(stream):
+                    while (item := await self._next(stream)) is not None:
+                        yield item
                 return
             except Failed as error:
-                if error.code in _TOO_SLOW:
-                    raise _silent(error) from None
-                if error.code != "models.refused" or not self._extras:
+                if error.code != "models.refused" or not extras:
                     raise
                 self._extras = False
-        again: Items = self._generate(prompt)
-        async with aclosing(again):
-            async for item in again:
-                yield item
+
+    async def _next(self, stream: Items) -> ModelChunk | ModelEnd | None:
+        """The next piece of an answer; None after the last. Whatever else a server sends, such as
+        comments that keep a connection open, is no sign of life. Raises Failed."""
+        limit = self._http.patience.idle
+        try:
+            async with asyncio.timeout(limit):
+                return await anext(stream, None)
+        except TimeoutError:
+            server = origin_of(self.target.base_url)
+            raise Failed("bench.silent", server=server, seconds=limit) from None
+        except Failed as error:
+            if error.code in _TOO_SLOW:
+                raise _silent(error) from None
+            raise
 
     def _generate(self, prompt: Prompt) -> Items:
         target = self.target
