@@ -448,6 +448,17 @@ async def test_answers_that_end_by_themselves(server: PacedServer, http: Http) -
     assert "answers ended by themselves after 5 tokens, 12 were wanted" in texts
 
 
+async def test_answers_that_do_not_end(server: PacedServer, http: Http) -> None:
+    server.length = 120
+    made = await measured(server, http)
+    (stage,) = made.stages
+    begin = "answers had 120 tokens, 12 were allowed"
+    assert any(doubt.text.startswith(begin) for doubt in stage.doubts)
+    assert begin in str(report(Run("0", 0.0, Ask(), measured=[made])).sections)
+    set_language("zh")
+    assert any("回答有 120 个 token，而上限为 12 个" in doubt.text for doubt in stage.doubts)
+
+
 async def test_a_server_that_does_not_stream(server: PacedServer, http: Http) -> None:
     server.streams = None
     made = await measured(server, http)

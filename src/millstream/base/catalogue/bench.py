@@ -198,6 +198,12 @@ MESSAGES = {
         "answers ended by themselves after {tokens} tokens, {wanted} were wanted",
         "回答在 {tokens} 个 token 处自行结束，未达到要求的 {wanted} 个",
     ),
+    "doubt-long": Text(
+        "answers had {tokens} tokens, {wanted} were allowed: the server does not keep to the limit "
+        "of an answer, and the figures are those of the long ones",
+        "回答有 {tokens} 个 token，而上限为 {wanted} 个：服务没有遵守回答的长度上限，"
+        "数值来自这些更长的回答",
+    ),
     "doubt-prompt-count": Text(
         "the server says that it read {read} tokens of prompts that have {asked}",
         "提示词有 {asked} 个 token，服务却报告读取了 {read} 个",

@@ -18,6 +18,7 @@ BUSY = 0.7  # of a core, that sending and reading took
 _MERGED = 1.25  # tokens a piece
 _SPLIT = 0.8
 _SHORT = 0.9  # of the tokens that were wanted
+_LONG = 1.1  # of them, and two: an end may be counted
 _KEPT = 0.1  # of a prompt that should have been new
 _OFF = 0.1  # of a prompt's length
 _LATE = 0.05  # seconds after a call was due
@@ -97,10 +98,14 @@ def _of_answers(good: Sequence[Call]) -> Iterator[Doubt]:
         yield Doubt("tokens", "bench.doubt-merged", {"each": each})
     elif each is not None and each < _SPLIT:
         yield Doubt("tokens", "bench.doubt-split", {"each": 1 / each})
-    short = _middle(good, lambda call: call.tokens)
+    written = _middle(good, lambda call: call.tokens)
     wanted = good[0].wanted
-    if short is not None and wanted and short < _SHORT * wanted:
-        yield Doubt("calls", "bench.doubt-short", {"tokens": round(short), "wanted": wanted})
+    if written is not None and wanted:
+        values = {"tokens": round(written), "wanted": wanted}
+        if written < _SHORT * wanted:
+            yield Doubt("calls", "bench.doubt-short", values)
+        elif written > _LONG * wanted + 2:
+            yield Doubt("calls", "bench.doubt-long", values)
 
 
 def _of_prompts(good: Sequence[Call], exact: bool, depth: int) -> Iterator[Doubt]:
