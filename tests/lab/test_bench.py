@@ -626,6 +626,14 @@ async def test_an_address_with_one_model(server: PacedServer, http: Http, home: 
     assert (await find(whole, home, http, model="n")).target.base_url == server.base_url
 
 
+async def test_endpoints_of_one_host_have_labels_of_their_own(http: Http, home: Home) -> None:
+    addresses = ("http://127.0.0.1:9", "http://127.0.0.1:9/v1", "http://127.0.0.1:9/a/v1/",
+                 "http://127.0.0.1:9/b/v1/chat/completions")  # fmt: skip
+    labels = [(await find(each, home, http, model="m")).label for each in addresses]
+    assert labels == ["m @ http://127.0.0.1:9", "m @ http://127.0.0.1:9",
+                      "m @ http://127.0.0.1:9/a/v1", "m @ http://127.0.0.1:9/b/v1"]  # fmt: skip
+
+
 async def test_an_address_with_several_models(http: Http, home: Home) -> None:
     async with PacedServer("a", "b") as server:
         with pytest.raises(BadInput, match="does not have exactly one model: a, b") as caught:

@@ -404,7 +404,8 @@ async def _at(url: str, model: str, home: Home, http: Http) -> Subject:
     )
     name = model or await _only_model(made, http)
     target = msgspec.structs.replace(made, name=name)
-    return Subject(f"{name} @ {origin_of(url)}", http, target)
+    usual = urlsplit(url).path in ("", "/v1")  # any other path tells apart what one host serves
+    return Subject(f"{name} @ {origin_of(url) if usual else without_secrets(url)}", http, target)
 
 
 def _known(url: str, home: Home) -> tuple[str, Secret | None, dict[str, Any]]:
