@@ -213,6 +213,28 @@ def test_a_call_of_one_piece_has_no_speed() -> None:
     assert (call.decode, call.per_token, call.gaps) == (None, None, [])
 
 
+def test_a_call_whose_pieces_came_in_a_burst_does_not_outweigh_the_others() -> None:
+    def call(number: int, gap: float) -> Call:
+        pieces = tuple(0.5 + gap * n for n in range(12))
+        return Call(number, 0.0, pieces=pieces, told=12, bytes=60, wanted=12)
+
+    made = figures([*(call(n, 0.01) for n in range(4)), call(4, 0.000_03)])
+    assert made.decode is not None
+    assert made.per_token is not None
+    assert made.decode.mean == pytest.approx(5 * 11 / (4 * 0.11 + 0.000_33))
+    assert made.decode.mean == pytest.approx(1 / made.per_token.mean)
+    assert made.decode.variation == pytest.approx(made.per_token.variation)
+    assert made.decode.p50 == pytest.approx(100)
+    assert figures([call(0, 0.0)]).decode is None
+
+
+def test_a_speed_above_the_roofline_is_doubted() -> None:
+    calls = virtually(Load(paced).run(prompts(2)))
+    for reached, said in ((None, False), (0.99, False), (1.2, True)):
+        found = doubts(calls, figures(calls), exact=True, reached=reached)
+        assert any("decode is 120% of what" in doubt.text for doubt in found) is said
+
+
 PIECES = tuple(n / 100 for n in range(1, 21))
 
 
@@ -732,6 +754,20 @@ async def test_the_roofline_by_hand(tmp_path: Path, home: Home, http: Http) -> N
         prompt=100, output=16, depth=0, at_once=1, decode=1e3, prefill=None
     )
     assert (unknown.decode_share, unknown.decode_rate) == (None, 1e3 * unknown.operations)
+
+
+async def test_a_server_that_is_faster_than_the_machine_can_be(
+    server: PacedServer, tmp_path: Path, home: Home, http: Http
+) -> None:
+    subject = Subject("a/m", http, presets.target("stub", "m", base_url=server.base_url))
+    subject.model = await names.find(str(llama(tmp_path / "m.gguf")), home, http)
+    slow = calibrated(prefill=4e7, attend_token=1e7, attend_prompt=2e7, rows=1e6, node=1e3)
+    made = await Bench(Ask(prompts=(40,), outputs=(12,)), speed=slow).measure(subject)
+    (stage,) = made.stages
+    assert stage.roof is not None
+    assert stage.roof.decode_share is not None
+    assert stage.roof.decode_share > 1
+    assert any("of what this machine was measured to allow" in d.text for d in stage.doubts)
 
 
 def test_prices_by_hand() -> None:

@@ -236,6 +236,13 @@ MESSAGES = {
         "had; others were at work, or it was waiting",
         "有干扰：模型线程只得到应得处理器时间的 {share:.0%}，可能有其他程序在运行，或模型在等待",
     ),
+    "doubt-above": Text(
+        "decode is {share:.0%} of what this machine was measured to allow at best: pieces came in "
+        "bursts, the processor's cache holds the model, or the machine was busy when it was "
+        "measured (--calibrate)",
+        "生成速度为本机实测上限的 {share:.0%}：可能是数据块成批到达、模型可放入处理器缓存，"
+        "或测量本机时机器繁忙（--calibrate 可重新测量）",
+    ),
     "doubt-client": Text(
         "sending and reading took {share:.0%} of a core: the figures may be those of this program",
         "收发请求占用了一个核心的 {share:.0%}：测得的可能是本程序自身的速度",

@@ -19,6 +19,7 @@ _MERGED = 1.25  # tokens a piece
 _SPLIT = 0.8
 _SHORT = 0.9  # of the tokens that were wanted
 _LONG = 1.1  # of them, and two: an end may be counted
+_ABOVE = 1.05  # of the roofline, which was measured, too
 _KEPT = 0.1  # of a prompt that should have been new
 _OFF = 0.1  # of a prompt's length
 _LATE = 0.05  # seconds after a call was due
@@ -45,10 +46,11 @@ def doubts(
     share: float | None = None,
     client: float = 0.0,
     depth: int = 0,
+    reached: float | None = None,
 ) -> Iterator[Doubt]:
     """exact: prompts were measured by the server's tokenizer. share: of the processor time that
     the model's threads could have had; client: of a core, that this program took. depth: tokens
-    that were read beforehand."""
+    that were read beforehand. reached: the speed of decode as a share of the roofline."""
     good = [call for call in calls if call.ok]
     if not good:
         return
@@ -67,6 +69,8 @@ def doubts(
         yield Doubt("noise", "bench.doubt-shared", {"share": share})
     if client > BUSY:
         yield Doubt("client", "bench.doubt-client", {"share": client})
+    if reached is not None and reached > _ABOVE:
+        yield Doubt("calls", "bench.doubt-above", {"share": reached})
     if made.late is not None and made.late.p95 > _LATE:
         yield Doubt("client", "bench.doubt-late", {"seconds": made.late.p95})
 

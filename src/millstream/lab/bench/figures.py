@@ -22,7 +22,9 @@ class Figures(msgspec.Struct, frozen=True):
     """calls, failed: how many there were. read, written: tokens of prompts and answers, of each
     call; cached: of a prompt, on the average, None if the server doesn't say.
 
-    prefill, decode: tokens a second of a call; first, gap, per_token, seconds: time to first
+    prefill, decode: tokens a second of a call (the mean of decode is that of all tokens over all
+    the time in which they were written, so that a call whose pieces came in one burst weighs no
+    more than others); first, gap, per_token, seconds: time to first
     token, inter-token latency, time per output token, time per sample, in seconds; late: seconds
     that a call was sent after it was due. requests, output, all: requests, tokens of answers, and
     all tokens a second, of a repetition. each: one value of every repetition, by name.
@@ -88,7 +90,7 @@ def figures(calls: Sequence[Call]) -> Figures:
         written=spread([float(call.tokens) for call in good]),
         cached=statistics.fmean(told) if told else None,
         prefill=_spread(good, lambda call: call.prefill),
-        decode=_spread(good, lambda call: call.decode),
+        decode=_decode(good),
         first=_spread(good, lambda call: call.first),
         gap=spread([gap for call in good for gap in call.gaps]),
         per_token=_spread(good, lambda call: call.per_token),
@@ -138,6 +140,20 @@ def _medians(calls: Sequence[Call]) -> Iterable[tuple[str, float]]:
     for name, some in values.items():
         if some:
             yield name, statistics.median(some)
+
+
+def _decode(calls: Sequence[Call]) -> Spread | None:
+    """Tokens a second of a call while it wrote: the inverse of the time per output token, and the
+    same share of deviation. A mean of the calls' own rates would be that of the one whose pieces
+    arrived all at once."""
+    rates = _spread(calls, lambda call: call.decode)
+    times = _spread(calls, lambda call: call.per_token)
+    if rates is None or times is None:
+        return None
+    timed = [call for call in calls if call.per_token is not None]
+    written = sum(call.tokens - 1 for call in timed)
+    mean = written / sum(call.pieces[-1] - call.pieces[0] for call in timed)
+    return msgspec.structs.replace(rates, mean=mean, sd=mean * times.variation)
 
 
 def _spread(calls: Iterable[Call], figure: Callable[[Call], float | None]) -> Spread | None:

@@ -356,16 +356,6 @@ class _Session:
         closed = point.profile in ("synchronous", "concurrent") and not point.depth
         stage.share = times.share(stage.opened.threads) if closed else None
         stage.client = times.client
-        stage.doubts = list(
-            doubts(
-                stage.calls,
-                made,
-                exact=ruler.exact,
-                share=stage.share,
-                client=stage.client,
-                depth=point.depth,
-            )
-        )
         good = [call for call in stage.calls if call.ok]
         read, written = (sum(c.prompt for c in good), sum(c.tokens for c in good))
         if not point.depth:  # what was read beforehand is in no call
@@ -381,6 +371,17 @@ class _Session:
                 prefill=made.prefill.mean if made.prefill and at_once == 1 else None,
                 threads=stage.opened.threads,
             )
+        stage.doubts = list(
+            doubts(
+                stage.calls,
+                made,
+                exact=ruler.exact,
+                share=stage.share,
+                client=stage.client,
+                depth=point.depth,
+                reached=stage.roof.decode_share if stage.roof else None,
+            )
+        )
 
     def _load(self, number: int, step: Any, repetition: int, of: int) -> Load:
         def watched(tick: Tick) -> None:
