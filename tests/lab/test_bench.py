@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import selectors
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
@@ -33,7 +34,7 @@ from millstream.lab.bench.measure import Ask, Bench, Measured, Point, Run, Stage
 from millstream.lab.bench.prompts import Prompts, Ruler
 from millstream.lab.bench.roof import Built, cache_bytes
 from millstream.lab.bench.subject import Opened, Subject, Way, find, patience
-from millstream.lab.bench.words import failed
+from millstream.lab.bench.words import difference, failed, scaled
 from millstream.lab.bench.words import figures as in_words
 from millstream.lab.report import html
 from millstream.lab.report.bench import report
@@ -920,6 +921,23 @@ async def test_a_report_says_everything(server: PacedServer, http: Http) -> None
     headings = [section.heading for section in report(bench.run, comparison).sections]
     assert headings[:4] == ["Figures", "By context", "By calls at once", "Latency"]
     assert "Against the saved run" in headings
+
+
+def test_numbers_for_people_are_written_out() -> None:
+    before, now = run_of(0.001), run_of(0.0002)
+    rows = [difference(each) for each in against.compare(before, now).differences]
+    (decode,) = [row for row in rows if row[1] == "decode"]
+    assert decode[2:4] == ["100,020/s", "500,100/s"]
+    (stage,) = now.measured[0].stages
+    stage.cost = cost(Prices(watts=1e7, kwh=0.3), 10, 64, 1000)
+    shown = in_words(stage, "EUR")
+    assert shown["decode"].startswith("500,0")
+    assert shown["joules"] == "100,000 J"
+    assert shown["price"] == "8,333 EUR"
+    assert scaled(999.7e6) == "1,000 MFLOP"
+    texts = [*shown.values(), *(text for row in rows for text in row), str(report(now).summary)]
+    assert not [text for text in texts if re.search(r"\de[+-]\d", text)]
+    assert "writes 500,0" in str(report(now).summary)
 
 
 def test_sweeps_double() -> None:

@@ -262,8 +262,8 @@ MESSAGES = {
     ),
     "finding": Text("looking for {word} …", "正在查找 {word}……"),
     "live": Text(
-        "{done}/{of} calls, {running} running, {rate:.1f} tokens/s",
-        "调用 {done}/{of}，进行中 {running}，{rate:.1f} token/秒",
+        "{done}/{of} calls, {running} running, {rate:,.1f} tokens/s",
+        "调用 {done}/{of}，进行中 {running}，{rate:,.1f} token/秒",
     ),
     # --------------------------------------------------------------------------------- the tables
     "point-depth": Text("depth {depth}", "深度 {depth}"),
@@ -358,16 +358,16 @@ MESSAGES = {
     "fact-repetitions": Text("Repetitions", "重复次数"),
     "machine": Text("{processor}, {cores} cores", "{processor}，{cores} 核"),
     "summary-decode": Text(
-        "{label} writes {decode:.1f} tokens a second after a prompt of {prompt} tokens; the first "
+        "{label} writes {decode:,.1f} tokens a second after a prompt of {prompt} tokens; the first "
         "one comes after {first:.2f} s.",
-        "{label} 在 {prompt} 个 token 的提示词之后每秒生成 {decode:.1f} 个 token，"
+        "{label} 在 {prompt} 个 token 的提示词之后每秒生成 {decode:,.1f} 个 token，"
         "首个 token 需 {first:.2f} 秒。",
     ),
     "summary-knee": Text(
-        "{label}: more than {count} calls at once add nothing: {output:.1f} tokens a second in all "
-        "there, {best:.1f} at best.",
-        "{label}：并发超过 {count} 不再有收益：此时总计每秒 {output:.1f} 个 token，"
-        "最高 {best:.1f}。",
+        "{label}: more than {count} calls at once add nothing: {output:,.1f} tokens a second in "
+        "all there, {best:,.1f} at best.",
+        "{label}：并发超过 {count} 不再有收益：此时总计每秒 {output:,.1f} 个 token，"
+        "最高 {best:,.1f}。",
     ),
     "summary-roof": Text(
         "{label} reaches {share:.0%} of what the machine's memory bandwidth allows when it writes.",

@@ -10,6 +10,7 @@ from millstream.lab.bench.measure import Measured, Point, Stage
 from millstream.lab.bench.stats import Spread
 from millstream.lab.bench.subject import Way
 from millstream.lab.fit import shown
+from millstream.lab.report.figures import number
 
 FIGURES = (
     "prefill",
@@ -102,12 +103,14 @@ def figures(stage: Stage, currency: str = "") -> dict[str, str]:
         put("operations", scaled(roof.operations))
         put("rate", _both(roof.decode_rate, roof.prefill_rate, lambda n: f"{scaled(n)}/s"))
         put("roof", _both(roof.decode_share, roof.prefill_share, lambda n: f"{n:.0%}"))
-        put("predicted", _both(roof.predicted_decode, roof.predicted_prefill, lambda n: f"{n:.1f}"))
+        put(
+            "predicted", _both(roof.predicted_decode, roof.predicted_prefill, lambda n: f"{n:,.1f}")
+        )
     if cost:
         money = f" {currency}".rstrip()
-        put("joules", f"{cost.joules:.3g} J" if cost.joules is not None else None)
-        put("price", f"{cost.output:.4g}{money}" if cost.output is not None else None)
-        put("price-all", f"{cost.all:.4g}{money}" if cost.all is not None else None)
+        put("joules", f"{number(cost.joules)} J" if cost.joules is not None else None)
+        put("price", f"{number(cost.output, 4)}{money}" if cost.output is not None else None)
+        put("price-all", f"{number(cost.all, 4)}{money}" if cost.all is not None else None)
     return found
 
 
@@ -132,16 +135,16 @@ def difference(each: Difference) -> list[str]:
     """A row: point, figure, before, now, change, p, verdict."""
     fast = each.metric in ("prefill", "decode", "requests", "output")
 
-    def number(value: float) -> str:
-        return f"{value:.3g}/s" if fast else time(value)
+    def shown(value: float) -> str:
+        return f"{number(value)}/s" if fast else time(value)
 
     change = f"{each.ratio - 1:+.1%} ({each.low - 1:+.1%} … {each.high - 1:+.1%})"
     few = each.verdict == "few"
     return [
         point(each.point),
         say(f"bench.short-{each.metric}"),
-        number(each.before),
-        number(each.now),
+        shown(each.before),
+        shown(each.now),
         f"{each.ratio - 1:+.1%}" if few else change,
         "–" if few else f"{each.p:.3f}",
         say(f"bench.verdict-{each.verdict}"),
@@ -163,23 +166,23 @@ def time(seconds: float) -> str:
     """Seconds in a unit that suits them."""
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms" if seconds < 0.1 else f"{1000 * seconds:.0f} ms"
-    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
+    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def scaled(operations: float) -> str:
     """Floating-point operations."""
     for unit in ("", "K", "M", "G", "T"):
         if operations < 1000:
-            return f"{operations:.3g} {unit}FLOP"
+            return f"{number(operations)} {unit}FLOP"
         operations /= 1000
-    return f"{operations:.3g} PFLOP"
+    return f"{number(operations)} PFLOP"
 
 
 def _speed(values: Spread | None, digits: int = 1) -> str | None:
     if values is None:
         return None
-    text = f"{values.mean:.{digits}f}"
-    return f"{text} ± {values.sd:.{digits}f}" if values.count > 1 else text
+    text = f"{values.mean:,.{digits}f}"
+    return f"{text} ± {values.sd:,.{digits}f}" if values.count > 1 else text
 
 
 def _both(decode: float | None, prefill: float | None, form: object) -> str | None:
