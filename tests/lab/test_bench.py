@@ -514,6 +514,8 @@ async def test_refusals(
     assert words in made.trouble.message
     assert made.trouble.exit_code == code
     assert made.trouble.next
+    said = made.trouble.message + made.trouble.next
+    assert "network." not in said  # those settings are for apps
     # Nothing was tried again behind our back: the calls that count, and those that find out how
     # long prompts are.
     assert len(server.calls("/v1/chat/completions")) <= 3
@@ -984,6 +986,23 @@ class TestEmbedded:
         assert all((call.cached or 0) >= 48 for call in deep.calls)
         assert not any(doubt.kind in ("tokens", "prompt") for doubt in plain.doubts)
         assert subject.pid is None  # and its process is gone
+
+    async def test_a_model_whose_process_hangs(
+        self, packaged_model: Path, home: Home, http: Http
+    ) -> None:
+        http.patience = patience(2, Patience())
+        subject = await find(str(packaged_model), home, http)
+        ask = Ask(prompts=(48,), outputs=(4,), threads=(1,), warm_up=0)
+
+        def stop(progress: Any) -> None:
+            if progress.step == "prompts" and progress.repetition == 2 and subject.pid:
+                os.kill(subject.pid, signal.SIGSTOP)
+
+        made = await Bench(ask, tell=stop).measure(subject)
+        assert made.trouble is not None
+        assert "gave no sign of life for 2 s, the limit of --timeout" in made.trouble.message
+        assert "--timeout" in made.trouble.next
+        assert made.stages[0].figures.calls == 1
 
     async def test_a_model_whose_process_crashes(
         self, packaged_model: Path, home: Home, http: Http

@@ -79,6 +79,13 @@ MESSAGES = {
         "Give it more time with --timeout, or 0 for no limit; what had been measured is kept.",
         "可用 --timeout 延长时间，0 表示不限；已测得的结果会保留。",
     ),
+    "busy": Text(
+        "{server} takes no more requests for {model} now ({status}{asks}): {message}",
+        "{server} 暂不接受 {model} 的更多请求（{status}{asks}）：{message}",
+        "Run again later, or send less at once: --concurrency, --rate. What is measured is never "
+        "sent a second time.",
+        "请稍后再运行，或减少同时发送的请求：--concurrency、--rate。被测量的调用不会重发。",
+    ),
     "cannot-read": Text(
         "{file} cannot be read: {reason}",
         "无法读取 {file}：{reason}",

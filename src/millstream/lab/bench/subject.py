@@ -88,9 +88,15 @@ def patience(timeout: float | None, usual: Patience) -> Patience:
     return msgspec.structs.replace(usual, first_byte=timeout, idle=timeout, refusals=False)
 
 
-def _silent(error: Failed) -> Failed:
-    """A server that was waited for too long, in a benchmark's words."""
-    return Failed("bench.silent", server=error.values["server"], seconds=error.values["seconds"])
+def _told(error: Failed) -> Failed:
+    """A server that was waited for too long, or takes no more calls, in a benchmark's words: the
+    settings that apps would have for it mean nothing here."""
+    values = error.values
+    if error.code in _TOO_SLOW:
+        return Failed("bench.silent", server=values["server"], seconds=values["seconds"])
+    if error.code == "models.rate-limited":
+        return Failed("bench.busy", **values)
+    return error
 
 
 class Subject:
@@ -164,9 +170,7 @@ class Subject:
             server = origin_of(self.target.base_url)
             raise Failed("bench.silent", server=server, seconds=limit) from None
         except Failed as error:
-            if error.code in _TOO_SLOW:
-                raise _silent(error) from None
-            raise
+            raise _told(error) from None
 
     def _generate(self, prompt: Prompt) -> Items:
         target = self.target
@@ -201,7 +205,10 @@ class Subject:
         if self._counts is None:
             self._counts = await self._tokenizer(text)
         if self._counts == "llama.cpp":
-            return await openai.count_tokens(self._http, self._tokenizing, self._request(text))
+            try:
+                return await openai.count_tokens(self._http, self._tokenizing, self._request(text))
+            except Failed as error:
+                raise _told(error) from None
         if self._counts == "vllm":
             messages = [{"role": "user", "content": text}]
             return await self._ask({"messages": messages, "add_generation_prompt": True})
@@ -433,7 +440,7 @@ async def _only_model(target: Target, http: Http) -> str:
             errors=partial(failures.refused, target),
         )
     except Failed as error:
-        raise (_silent(error) if error.code in _TOO_SLOW else error) from None
+        raise _told(error) from None
     data = told.get("data") if isinstance(told, dict) else None
     listed = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
     known = [str(each["id"]) for each in listed if isinstance(each.get("id"), str)]
