@@ -20,7 +20,7 @@ from aiohttp import web
 from lab.models import llama
 from lab.paced import PacedServer
 from lab.speeds import calibrated
-from millstream.base import BadInput, NotHere, set_language
+from millstream.base import BadInput, Failed, NotHere, set_language
 from millstream.engine.ports import ModelChunk, ModelEnd, Usage
 from millstream.home import Home
 from millstream.lab import names
@@ -33,7 +33,7 @@ from millstream.lab.bench.load import Load, Prompt, moments
 from millstream.lab.bench.measure import Ask, Bench, Measured, Point, Run, Stage
 from millstream.lab.bench.prompts import Prompts, Ruler
 from millstream.lab.bench.roof import Built, cache_bytes
-from millstream.lab.bench.subject import Opened, Subject, Way, find, patience
+from millstream.lab.bench.subject import Opened, Subject, Way, find, patience, patiently
 from millstream.lab.bench.words import difference, failed, scaled
 from millstream.lab.bench.words import figures as in_words
 from millstream.lab.report import html
@@ -530,6 +530,53 @@ async def test_some_refusals_are_counted(server: PacedServer, http: Http) -> Non
     assert (stage.figures.calls, stage.figures.failed) == (2, 1)
     assert any("1 of 3 calls failed" in doubt.text for doubt in stage.doubts)
     assert "boom" in stage.calls[0].message
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("depth", [0, 50])
+async def test_a_server_that_refuses_every_third_call_is_measured(
+    http: Http, monkeypatch: pytest.MonkeyPatch, status: int, depth: int
+) -> None:
+    """Whichever call it is: one that finds out how long prompts are, the warm-up, or one that
+    counts."""
+
+    class Third(Other):
+        count = 0
+
+        async def _complete(self, *rest: Any) -> Any:
+            self.count += 1
+            if self.count % 3 == 0:
+                return reply({"error": {"message": "slow down"}}, status)
+            return await super()._complete(*rest)
+
+    monkeypatch.setattr("millstream.lab.bench.subject._WAITS", (0.01, 0.02))
+    for begin in range(3):
+        async with Third("none") as server:
+            server.count = begin
+            made = await measured(server, http, repetitions=6, warm_up=1, depths=(depth,))
+        assert made.trouble is None
+        assert made.prompts == "usage"
+        (stage,) = made.stages
+        assert stage.figures.calls + stage.figures.failed == 6
+        assert stage.figures.failed in ((1, 2) if not depth else (2, 3, 4))
+        assert {call.error for call in stage.calls if not call.ok} <= {
+            "bench.busy", "models.server-error"
+        }  # fmt: skip
+
+
+def test_a_busy_server_is_waited_for_within_the_limit() -> None:
+    calls = 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise Failed("bench.busy")
+
+    for limit, count in ((None, 5), (1.0, 3), (0.1, 1)):
+        calls = 0
+        with pytest.raises(Failed):
+            virtually(patiently(call, limit))
+        assert calls == count
 
 
 async def test_a_point_that_never_succeeds_leaves_the_others(http: Http) -> None:

@@ -138,8 +138,9 @@ class Load:
         began = _now()
         for start in range(0, len(prompts), concurrency):
             some = prompts[start : start + concurrency]
-            await self._together([self._read(prompt) for prompt in some])
-            await self._together([self._call(prompt, began, repetition) for prompt in some])
+            ready: list[Prompt] = []
+            await self._together([self._read(p, began, repetition, ready) for p in some])
+            await self._together([self._call(prompt, began, repetition) for prompt in ready])
 
     async def _at(self, prompts: Sequence[Prompt], due: Sequence[float], repetition: int) -> None:
         """Each at its moment."""
@@ -164,12 +165,21 @@ class Load:
 
     # ------------------------------------------------------------------------------------ one call
 
-    async def _read(self, prompt: Prompt) -> None:
-        """Have the beginning of a prompt read, so that the server has it in its cache."""
+    async def _read(
+        self, prompt: Prompt, began: float, repetition: int, ready: list[Prompt]
+    ) -> None:
+        """Have the beginning of a prompt read, so that the server has it in its cache. ready: is
+        given the prompt then; else its call has failed."""
         begin = msgspec.structs.replace(prompt, text=prompt.prefix, wanted=1, prefix="")
-        async with aclosing(self._send(begin)) as stream:
-            async for _ in stream:
-                pass
+        sent = _now()
+        try:
+            async with aclosing(self._send(begin)) as stream:
+                async for _ in stream:
+                    pass
+        except MillstreamError as error:
+            self._fail(self._call_of(prompt, began, repetition, None, sent, [], [], None), error)
+        else:
+            ready.append(prompt)
 
     async def _call(
         self, prompt: Prompt, began: float, repetition: int, due: float | None = None
@@ -201,12 +211,7 @@ class Load:
         tick.running -= 1
         call = self._call_of(prompt, began, repetition, due, sent, pieces, texts, end)
         if error is not None:
-            tick.failed += 1
-            self.errors.append(error)
-            self._keep(msgspec.structs.replace(call, error=error.code, message=str(error)), texts)
-            watch(tick)
-            if self._fatal(error):
-                raise error
+            self._fail(call, error, texts)
             return
         tick.done += 1
         self._keep(call, texts)
@@ -242,7 +247,16 @@ class Load:
             finish=(end.finish_reason or "") if end else "",
         )
 
-    def _keep(self, call: Call, texts: list[str]) -> None:
+    def _fail(self, call: Call, error: MillstreamError, texts: Sequence[str] = ()) -> None:
+        """Record a call that failed; raises the error if it ends everything."""
+        self.tick.failed += 1
+        self.errors.append(error)
+        self._keep(msgspec.structs.replace(call, error=error.code, message=str(error)), texts)
+        self._watch(self.tick)
+        if self._fatal(error):
+            raise error
+
+    def _keep(self, call: Call, texts: Sequence[str]) -> None:
         self.calls.append(call)
         self._texts.append("".join(texts))
 

@@ -25,7 +25,7 @@ from millstream.lab.bench.figures import Figures, figures
 from millstream.lab.bench.load import Failure, Load, Profile, Tick
 from millstream.lab.bench.prompts import How, Prompts, Ruler
 from millstream.lab.bench.roof import Built, Roof
-from millstream.lab.bench.subject import Kind, Opened, Subject, Way, hopeless
+from millstream.lab.bench.subject import Kind, Opened, Subject, Way, hopeless, patiently
 
 if TYPE_CHECKING:
     from millstream.lab.hardware import Machine, Speed
@@ -297,11 +297,19 @@ class _Session:
         count = max(point.concurrency, self.ask.warm_up)
         load = self._load(number, "warm-up", 0, count)
         some = [await prompts.make(point.prompt, point.output) for _ in range(count)]
-        try:
+
+        async def warm() -> None:
             calls = await load.run(some, profile="concurrent", concurrency=point.concurrency)
+            if load.errors and not any(call.ok for call in calls):
+                raise load.errors[0]
+
+        try:
+            await patiently(warm, self.ask.timeout)
         except Failure as failure:
             raise _Stop(failure.error) from None
-        return load.errors[0] if load.errors and not any(call.ok for call in calls) else None
+        except MillstreamError as error:
+            return error
+        return None
 
     async def _repeat(
         self,

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
     from millstream.home import Home, ShelfModel
     from millstream.models.discovery import Survey
 
+Result = TypeVar("Result")
 Kind = Literal["embedded", "ollama", "endpoint"]
 
 _PROBE = 10.0  # seconds that a server has to show a tokenizer
+_WAITS = (0.25, 0.5, 1.0, 2.0)  # seconds between calls that are not measured, of a busy server
 _TOO_SLOW = ("models.no-first-byte", "models.idle")
 # Errors that every further call would repeat.
 _HOPELESS = (
@@ -81,6 +84,27 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True):
 def hopeless(error: MillstreamError) -> bool:
     """Whether there is no use in calling again."""
     return isinstance(error, NotHere | BadInput) or error.code in _HOPELESS
+
+
+def busy(error: MillstreamError) -> bool:
+    """Whether a server refused a call only because it had too much to do."""
+    overloaded = error.code == "models.server-error" and error.values.get("status") == 503
+    return error.code == "bench.busy" or overloaded
+
+
+async def patiently(call: Callable[[], Awaitable[Result]], limit: float | None) -> Result:
+    """What a call gives that nobody measures: while the server is busy it is made again, after
+    short waits, of no more than `limit` seconds in all. Raises the last error."""
+    waited = 0.0
+    for wait in _WAITS:
+        try:
+            return await call()
+        except MillstreamError as error:
+            waited += wait
+            if not busy(error) or (limit is not None and waited > limit):
+                raise
+        await asyncio.sleep(wait)
+    return await call()
 
 
 def patience(timeout: float | None, usual: Patience) -> Patience:
@@ -188,6 +212,9 @@ class Subject:
 
     async def usage(self, text: str) -> int:
         """Tokens of a prompt, by what the server says of a short call."""
+        return await patiently(lambda: self._usage(text), self._http.patience.idle)
+
+    async def _usage(self, text: str) -> int:
         read = 0
         async with aclosing(self.send(Prompt(text, 0, 1))) as stream:
             async for item in stream:
@@ -205,14 +232,18 @@ class Subject:
         if self._counts is None:
             self._counts = await self._tokenizer(text)
         if self._counts == "llama.cpp":
-            try:
-                return await openai.count_tokens(self._http, self._tokenizing, self._request(text))
-            except Failed as error:
-                raise _told(error) from None
+            return await patiently(lambda: self._counted(text), self._http.patience.idle)
         if self._counts == "vllm":
             messages = [{"role": "user", "content": text}]
             return await self._ask({"messages": messages, "add_generation_prompt": True})
         return None
+
+    async def _counted(self, text: str) -> int | None:
+        request = self._request(text)
+        try:
+            return await openai.count_tokens(self._http, self._tokenizing, request)
+        except Failed as error:
+            raise _told(error) from None
 
     async def count(self, text: str) -> int | None:
         """Tokens of an answer; None where nobody counts."""
