@@ -199,6 +199,21 @@ def test_a_server_that_hangs(millstream: Run) -> None:
     assert "→ Give it more time with --timeout" in done.stderr
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_files_that_are_not_written_because_nothing_was_measured(
+    millstream: Run, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    (tmp_path / "old.json").write_bytes(b"")
+    files = ("--save", "old.json", "--report", "r.html")
+    done = millstream("bench", "http://127.0.0.1:9/v1", "--model", "m", *QUICK, *files, *form)
+    assert done.returncode == 3
+    assert "nothing answers" in done.stderr
+    for name in ("old.json", "r.html"):
+        assert f"Nothing was measured: {name} is not written." in done.stderr
+    assert (tmp_path / "old.json").read_bytes() == b""
+    assert not (tmp_path / "r.html").exists()
+
+
 def test_ctrl_c_prints_what_was_measured(person: Callable[..., Person], stub: Stub) -> None:
     stub.pause = 0.02
     somebody = person("bench", stub.url, "-p", "40", "-n", "8", "-r", "1000", "--no-roofline")

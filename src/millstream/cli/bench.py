@@ -160,6 +160,9 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
             message = say("bench.trouble", label=each.label, message=each.trouble.message)
             terminal.trouble(message, None, each.trouble.next)
             code = code or each.trouble.exit_code
+    if not measured:
+        for path in filter(None, (args.save, args.report)):
+            terminal.err(say("bench.not-written", file=label(str(path))))
     if run.interrupted:
         terminal.err(say("bench.stopped" if measured else "bench.nothing-yet"))
         return INTERRUPTED

@@ -144,6 +144,9 @@ MESSAGES = {
         "已中断。以下为中断前测得的结果。",
     ),
     "nothing-yet": Text("Stopped before anything had been measured.", "已中断，尚未测得任何结果。"),
+    "not-written": Text(
+        "Nothing was measured: {file} is not written.", "没有测得任何结果：未写入 {file}。"
+    ),
     # ---------------------------------------------------------------------------- what is doubtful
     "lie-recount": Text(
         "the server counts {told} tokens in an answer that came in {pieces} pieces, and its own "
