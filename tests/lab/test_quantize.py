@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import math
@@ -356,6 +357,18 @@ def test_a_file_that_stands_in_the_way_is_left_alone(tmp_path: Path, source: Pat
     with pytest.raises(MillstreamError, match="cannot be written"):
         asyncio.run(jobs.run(job))
     assert file.read_text() == "mine"
+
+
+def test_a_folder_that_only_lets_itself_be_read(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(Failed) as caught:
+        quantize(source, tmp_path / "out", "Q8_0")
+    assert caught.value.message == f"{tmp_path / 'out'} cannot be written: Read-only file system"
 
 
 def test_several_types_do_not_go_into_one_file(tmp_path: Path, source: Path) -> None:

@@ -220,10 +220,10 @@ class Quantizer:
                 files.private(self._folder)
             else:
                 self._folder.mkdir(parents=True, exist_ok=True)
+            for plan in plans:
+                self._part(plan).unlink(missing_ok=True)  # of a run that was killed
         except OSError as error:
             raise self._cannot_write(self._folder, error.strerror or str(error)) from None
-        for plan in plans:
-            self._part(plan).unlink(missing_ok=True)  # of a run that was killed
         kept: dict[str, str] = {}
         for plan in plans:
             if sha256 := await self._kept(plan, listen):
@@ -365,7 +365,8 @@ class Quantizer:
                 raise self._cannot_write(file, error.strerror or str(error)) from None
             return made.sha256
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that nothing can be written to any more
+                part.unlink(missing_ok=True)
 
     def _made(self, plan: Plan, sha256: str) -> Made:
         first = self.source.first
