@@ -92,7 +92,7 @@ def test_an_unknown_name_says_the_nearest(home):
     assert error.value.message.endswith("; did you mean qwen3-0.6b-q8_0?")
 
 
-@pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "-rf", "a b", "模型"])
+@pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "-rf", "a b", "模型?", "a\x00"])
 def test_a_name_that_is_no_file_name_is_refused(home, tmp_path, name):
     file = gguf(tmp_path / "m.gguf")
     with pytest.raises(BadInput, match="cannot be the name of a model"):

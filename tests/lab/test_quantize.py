@@ -267,10 +267,22 @@ def test_types_by_many_names() -> None:
         ("model-00001-of-00004.gguf", "model"),
         ("my model (1).gguf", "my-model-1"),
         ("F16.gguf", "F16"),
+        ("小 模型-F16.gguf", "小-模型"),
+        ("大-F16.gguf", "大"),
+        ("मॉडल?-F16.gguf", "मॉडल"),
+        ("(1)-.gguf", "1"),
     ],
 )
 def test_a_name_without_its_label(file: str, name: str) -> None:
     assert base_name(Path(file)) == name
+
+
+def test_names_of_other_scripts_are_kept_on_the_shelf(tmp_path: Path, source: Path) -> None:
+    shelf = Home.open(tmp_path / "home").shelf
+    for seed, name in enumerate(("小 模型", "大")):
+        quantize(llama(tmp_path / f"{name}-F16.gguf", seed=seed), shelf, "Q4_0")
+    assert [model.name for model in shelf.list()] == ["大-Q4_0", "小-模型-Q4_0"]
+    assert shelf.get("小-模型-q4_0").path.is_file()
 
 
 # ---------------------------------------------------------------------------------------- bad input

@@ -305,7 +305,9 @@ def test_quantizations_by_the_names_of_files() -> None:
 def test_names_for_the_shelf() -> None:
     assert shelf_name("Qwen3-0.6B-Q8_0") == "Qwen3-0.6B-Q8_0"
     assert shelf_name("../etc/pass wd") == "etc-pass-wd"
-    assert shelf_name("模型") == "model"
+    assert shelf_name("模 型") == "模-型"
+    assert shelf_name("模" * 100) == "模" * 42
+    assert shelf_name("?") == "model"
 
 
 def test_pages_of_the_hubs() -> None:

@@ -15,7 +15,7 @@ from millstream.home.credentials import Credentials, Where
 from millstream.home.directory import Home, usual_place
 from millstream.home.names import provider_name
 from millstream.home.settings import Endpoint, Setting, Settings
-from millstream.home.shelf import Manifest, Shelf, ShelfModel
+from millstream.home.shelf import Manifest, Shelf, ShelfModel, plain_name
 from millstream.home.toml import Notice
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "every_model",
     "everything_local",
     "parse_bind",
+    "plain_name",
     "provider_name",
     "usual_place",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import time
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,6 @@ from millstream.home import files, toml
 if TYPE_CHECKING:
     from millstream.home.directory import Home
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
 
 
@@ -99,7 +99,7 @@ class Shelf:
         be one or is another model's, Failed where the system refuses.
         """
         name = name or _name(file)
-        if not _NAME.fullmatch(name):
+        if not (name[:1].isalnum() and all(map(_in_names, name))):
             raise BadInput("home.model-name", name=name)
         meta = msgspec.structs.replace(meta or Manifest(), added=time.time())
         with self._home.writing():
@@ -136,6 +136,18 @@ class Shelf:
             data = (self.path / f"{name}.json").read_bytes()
             return msgspec.json.decode(data, type=Manifest)
         return Manifest()
+
+
+def plain_name(text: str) -> str:
+    """A text with dashes for all that a model's name cannot have: spaces, signs, path characters.
+    Letters of every script stay."""
+    letters = unicodedata.normalize("NFC", text)
+    return re.sub(" +", "-", "".join(c if _in_names(c) else " " for c in letters))
+
+
+def _in_names(letter: str) -> bool:
+    """Letters, digits and what is written above or below letters, of any script, and "._-"."""
+    return letter in "._-" or unicodedata.category(letter)[0] in "LMN"
 
 
 def _name(file: Path) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from millstream.base import BadInput, Failed, NotHere
-from millstream.home import Manifest, files
+from millstream.home import Manifest, files, plain_name
 from millstream.lab import jobs
 from millstream.lab.mixes import DEFAULTS, Planned, needs_imatrix
 from millstream.lab.quantizer import Matrix, layout, plan_file, read_imatrix
@@ -153,7 +153,7 @@ class Source:
 def base_name(path: Path) -> str:
     """A model's name by its file's, without the number of a part and the label of its type."""
     stem = re.sub(r"-\d{5}-of-\d{5}$", "", path.stem)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", _LABEL.sub("", stem) or stem).strip("-.") or "model"
+    return plain_name(_LABEL.sub("", stem) or stem).strip("-._") or "model"
 
 
 def types_of(text: str) -> list[str]:

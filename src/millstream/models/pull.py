@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere
-from millstream.home import Manifest, ShelfModel
+from millstream.home import Manifest, ShelfModel, plain_name
 from millstream.models import download, gguf, packaged, recommended
 from millstream.models.download import Remote
 from millstream.models.http import Http
@@ -47,7 +47,7 @@ _QUANTIZATION = re.compile(
 )
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
 _APART = re.compile(r"mmproj|imatrix", re.I)  # files that are no models of their own
-_BAD_LETTERS = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 128  # bytes of a name on the shelf that is made of another
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -221,7 +221,8 @@ def candidates(listing: Listing) -> list[Candidate]:
 
 def shelf_name(text: str) -> str:
     """A name for the shelf out of a file's name."""
-    return _BAD_LETTERS.sub("-", text).lstrip("._-")[:128] or "model"
+    name = plain_name(text).lstrip("._-").encode()[:_LONGEST]
+    return name.decode(errors="ignore") or "model"
 
 
 # ------------------------------------------------------------------------------------ from hubs
