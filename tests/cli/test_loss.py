@@ -67,6 +67,24 @@ def test_json_and_a_text_on_standard_input(millstream: Run, models: tuple[str, s
     assert loss["base"]["original"] is True
 
 
+def test_texts_of_one_name_are_told_apart_and_repeats_count_once(
+    millstream: Run, models: tuple[str, str], tmp_path: Path
+) -> None:
+    for number, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.txt").write_text(texts.text("en")[number * 600 :][:600])
+    words = ["a/t.txt", "zh", "b/t.txt", "./a/t.txt", "zh"]
+    given = [each for word in words for each in ("--text", word)]
+    done = millstream("loss", *models, *QUICK, *given, "--no-tasks", "--json")
+    assert done.returncode == 0, done.stderr
+    loss = json.loads(done.stdout)["loss"]
+    assert [text["name"] for text in loss["texts"]] == ["a/t.txt", "zh", "b/t.txt"]
+    for model in (loss["base"], *loss["quants"]):
+        parts = [each["tokens"] for each in model["texts"].values()]
+        assert len(parts) == 3
+        assert sum(parts) == model["whole"]["tokens"]
+
+
 def test_a_report(millstream: Run, models: tuple[str, str], text: str, tmp_path: Path) -> None:
     words = ("--text", text, "--text", "zh", "--report", "loss.html", "--lang", "zh")
     done = millstream("loss", *models, *QUICK, *words)

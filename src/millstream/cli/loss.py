@@ -56,7 +56,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 async def _run(args: Namespace, terminal: Terminal) -> int:
     options = _options(args)
-    texts = [] if args.no_text else [_text(word) for word in args.text or ["en", "zh"]]
+    texts = [] if args.no_text else _texts(args.text or ["en", "zh"])
     ours = _App(args, terminal) if args.app else None
     here = machine(args, terminal)
     try:
@@ -124,12 +124,31 @@ def _options(args: Namespace) -> Options:
     )
 
 
+def _texts(words: Sequence[str]) -> list[Text]:
+    """The texts that words name, each once, under names that differ. Raises BadInput."""
+    from millstream.lab.loss import Text
+
+    once: dict[str, str] = {}
+    for word in words:
+        once.setdefault(word if _apart(word) else str(Path(word).resolve()), word)
+    found = [(word, _text(word)) for word in once.values()]
+    count = Counter(text.name for _, text in found)
+    return [text if count[text.name] == 1 else Text(word, text.text) for word, text in found]
+
+
+def _apart(word: str) -> bool:
+    """Whether a word means standard input or a text that is shipped, not a file."""
+    from millstream.lab import texts
+
+    return word == STDIN or (word in texts.LANGUAGES and not Path(word).exists())
+
+
 def _text(word: str) -> Text:
     """The text that a word names. Raises BadInput."""
     from millstream.lab import texts
     from millstream.lab.loss import Text
 
-    if word in texts.LANGUAGES and not Path(word).exists():
+    if _apart(word) and word != STDIN:
         return Text(word, texts.text(word))
     try:
         data = sys.stdin.buffer.read() if word == STDIN else Path(word).read_bytes()

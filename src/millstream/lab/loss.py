@@ -102,7 +102,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A text to predict. name: for people."""
+    """A text to predict. name: for people, and no other text's of a measurement."""
 
     name: str
     text: str
