@@ -242,6 +242,12 @@ def test_a_plan_is_scored_against_a_run(millstream: Run, speaks: str, tmp_path: 
     (plan,) = json.loads(done.stdout)["plans"]
     (scored,) = plan["score"]["nodes"]
     assert (scored["prompt_was"], scored["output_was"], scored["took"]) == (40, 20, 2.0)
+    other = {"status": "succeeded", "nodes": [{**node, "id": "another"}]}
+    (tmp_path / "result.json").write_text(json.dumps(other))
+    done = millstream("fit", "7b", "--for", speaks, "--result", "result.json", *QUICK)
+    assert done.returncode == 2
+    assert "that asks a model ran in result.json" in done.stderr
+    assert done.stdout == ""
     (tmp_path / "result.json").write_text("[]")
     done = millstream("fit", "7b", "--for", speaks, "--result", "result.json", *QUICK)
     assert done.returncode == 2

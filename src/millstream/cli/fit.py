@@ -359,6 +359,8 @@ async def _plan(
         given.json_file(args.input)
     before = _result(args.result) if args.result else None
     asked = plan.calls(app.plan, given.inputs, items=args.items)
+    if before is not None and not plan.usages_of(before).keys() & {call.node for call in asked}:
+        raise BadInput("fit.other-result", file=args.result, app=app.name)
     ways: list[tuple[Mapping[str, Model | None], Mapping[str, str]]] = [
         ({c.node: model for c in asked}, {c.node: model.name for c in asked}) for model in found
     ] or [await _bound(app, asked, here, args)]

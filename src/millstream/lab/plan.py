@@ -491,11 +491,7 @@ def score(
 ) -> Score:
     """A plan against the result of a run, in the form of `run --json`. peak: bytes that the
     models' processes had at most, where measured."""
-    went: dict[str, list[Mapping[str, Any]]] = {}
-    nodes = result.get("nodes")
-    for node in nodes if isinstance(nodes, list) else ():
-        if isinstance(node, dict) and isinstance(node.get("usage"), dict):
-            went.setdefault(str(node.get("id")), []).append(node["usage"])
+    went = usages_of(result)
     scored = []
     for planned in made.calls:
         call, usages = planned.call, went.get(planned.call.node, [])
@@ -530,6 +526,16 @@ def score(
         peak=made.peak,
         peak_was=peak,
     )
+
+
+def usages_of(result: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """What each node of a run that asked a model used of it, once for each execution."""
+    went: dict[str, list[Mapping[str, Any]]] = {}
+    nodes = result.get("nodes")
+    for node in nodes if isinstance(nodes, list) else ():
+        if isinstance(node, dict) and isinstance(node.get("usage"), dict):
+            went.setdefault(str(node.get("id")), []).append(node["usage"])
+    return went
 
 
 def _sum(usages: Sequence[Mapping[str, Any]], name: str) -> float:

@@ -16,6 +16,13 @@ MESSAGES = {
         "Write one with: millstream run APP.yml … --json > result.json",
         "可用以下命令生成：millstream run APP.yml … --json > result.json",
     ),
+    "other-result": Text(
+        "no node of {app} that asks a model ran in {file}: there is nothing to hold the plan "
+        "against",
+        "{file} 中没有运行过 {app} 的任何模型节点：无法与计划对比",
+        "Give the result of a run of this app: millstream run APP.yml … --json > result.json",
+        "请给出此应用的运行结果：millstream run APP.yml … --json > result.json",
+    ),
     "values-need-flash": Text(
         "llama.cpp keeps values as {type} with flash attention only",
         "llama.cpp 仅在启用 flash attention 时才能以 {type} 保存值缓存",
