@@ -170,6 +170,16 @@ def test_what_to_take_here(tmp_path: Path) -> None:
     assert "Here Q8_0 writes fastest: 3 tokens/s, 3 × F32." in text
 
 
+@pytest.mark.parametrize("disturbed", [0, 2])
+def test_a_disturbed_speed_is_no_headline(tmp_path: Path, disturbed: int) -> None:
+    found = foreseen("7b", tmp_path)
+    for number, row in enumerate(found.rows):
+        speed = (1.0, 2.0, 3.0, 2.5)[number]
+        row.timed = timed(speed, speed, noisy=number == disturbed)
+    assert "fastest" not in "\n".join(words.summary(found))
+    assert "fastest" not in str(words.report(found).summary)
+
+
 # ---------------------------------------------------------------------------------------- the words
 
 

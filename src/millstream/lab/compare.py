@@ -277,9 +277,14 @@ def nearly_lossless(found: Compared) -> Row | None:
 
 
 def fastest(found: Compared) -> Row | None:
-    """The row that writes the most tokens a second."""
+    """The row that writes the most tokens a second; None where its speed, or that of the base, was
+    disturbed, so that nobody can tell."""
     timed = [(row.timed.decode.mean, row) for row in found.rows if row.timed and row.timed.decode]
-    return max(timed, key=lambda pair: pair[0])[1] if timed else None
+    if not timed:
+        return None
+    best = max(timed, key=lambda pair: pair[0])[1]
+    both = (best, found.row(found.against))
+    return None if any(row and row.timed and row.timed.noisy for row in both) else best
 
 
 # ------------------------------------------------------------------------------------- measuring
