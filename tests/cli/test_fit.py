@@ -80,6 +80,25 @@ def test_several_models_stand_side_by_side(millstream: Run, tiny: str) -> None:
     assert [row.split()[0] for row in rows] == ["tiny-F16", "0.6b"]
 
 
+def test_notes_of_several_models_are_told_by_their_names(
+    millstream: Run, tiny: str, tmp_path: Path
+) -> None:
+    whole = (tmp_path / tiny).read_bytes()
+    (tmp_path / "odd.gguf").write_bytes(whole.replace(b"llama", b"xlama", 1))
+    done = millstream("fit", tiny, "odd.gguf", "7b", "--report", "fit.html", *QUICK)
+    assert "! tiny-F16: the model was made for 512 tokens of context; 8,192" in done.stdout
+    assert "! odd: the llama.cpp in use does not know the architecture 'xlama'" in done.stdout
+    assert "! 7b: 7b is a size, not a model" in done.stdout
+    row = next(line for line in done.stdout.splitlines() if line.startswith("  tiny-F16 "))
+    assert " 512 " in row
+    page = (tmp_path / "fit.html").read_text()
+    assert "tiny-F16: 1 × 512 tokens of context" in page
+    assert "7b: 1 × 8,192 tokens of context" in page
+    millstream("fit", "7b", "8b", "--report", "fit.html", *QUICK)
+    page = (tmp_path / "fit.html").read_text()
+    assert page.count("1 × 8,192 tokens of context, cache") == 1
+
+
 def test_what_training_takes(millstream: Run) -> None:
     data = {}
     for method in ("full", "lora", "qlora"):

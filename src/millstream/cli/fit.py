@@ -205,6 +205,8 @@ def _finish(made: list[Fit], args: Namespace, terminal: Terminal) -> int:
     else:
         if len(made) > 1:
             _side_by_side(made, terminal)
+            if not args.all:
+                _notes(made, terminal)
         if len(made) == 1 or args.all:
             for each in made:
                 _tell(each, args, terminal)
@@ -227,14 +229,23 @@ def _plain(made: Fit) -> dict[str, Any]:
 def _side_by_side(made: list[Fit], terminal: Terminal) -> None:
     from millstream.lab.report.fit import fits
 
-    names = ("model", "quantization", "bits", "weights", "total", "fits", "speed")
+    names = ("model", "quantization", "bits", "weights", "context", "total", "fits", "speed")
     rows = [[say(f"fit.head-{name}") for name in names]]
     for each in made:
         speed = f"{each.pace.decode:.3g}" if each.pace else "–"
-        sizes = [size(each.memory.weights), size(each.memory.total)]
+        sizes = [size(each.memory.weights), f"{each.use.context:,}", size(each.memory.total)]
         bits = f"{each.own.bits:.2f}"
         rows.append([each.name, each.own.label or "?", bits, *sizes, fits(each.fits), speed])
     _table(say("fit.title-models"), rows, terminal)
+
+
+def _notes(made: list[Fit], terminal: Terminal) -> None:
+    """What a reader should know of each model's figures."""
+    told = [f"{label(each.name)}: {clean(note.text)}" for each in made for note in each.notes]
+    for text in told:
+        terminal.out(f"  {terminal.paint_out('!', 'yellow')} {text}")
+    if told:
+        terminal.out()
 
 
 def _tell(made: Fit, args: Namespace, terminal: Terminal) -> None:

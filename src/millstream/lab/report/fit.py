@@ -226,9 +226,16 @@ def report(made: Sequence[Fit]) -> Report:
     names = ", ".join(fit.name for fit in made)
     facts = [*_machine(made[0])]
     facts += [(say("fit.fact-source"), fit.source) for fit in made]
-    facts.append((say("fit.fact-use"), use(made[0])))
+    facts += [(say("fit.fact-use"), text) for text in _uses(made)]
     summary = tuple(text for fit in made for text in _summary(fit))
     return Report(say("fit.report-title", names=names), summary, tuple(facts), tuple(sections))
+
+
+def _uses(made: Sequence[Fit]) -> list[str]:
+    """How the models are used: in one line where it is the same for all."""
+    if len({use(fit) for fit in made}) == 1:
+        return [use(made[0])]
+    return [f"{fit.name}: {use(fit)}" for fit in made]
 
 
 def _machine(fit: Fit) -> Iterator[tuple[str, str]]:
@@ -366,6 +373,7 @@ def _side_by_side(made: Sequence[Fit]) -> Table:
         Column(say("fit.head-model")),
         Column(say("fit.head-quantization")),
         Column(say("fit.head-weights"), "bytes"),
+        Column(say("fit.head-context")),
         Column(say("fit.head-total"), "bytes", strong=True),
         Column(say("fit.head-fits")),
         Column(say("fit.head-speed"), "tokens/s"),
@@ -375,6 +383,7 @@ def _side_by_side(made: Sequence[Fit]) -> Table:
             fit.name,
             fit.own.label,
             fit.memory.weights,
+            f"{fit.use.context:,}",
             fit.memory.total,
             fits(fit.fits),
             fit.pace.decode if fit.pace else None,
