@@ -110,6 +110,18 @@ def test_what_cannot_be_is_said_at_once(
 
 
 @needs_library
+def test_an_architecture_that_nothing_here_loads(
+    millstream: Run, model: str, tmp_path: Path
+) -> None:
+    data = Path(model).read_bytes().replace(b"llama", b"xlama")
+    (tmp_path / "strange.gguf").write_bytes(data)
+    done = millstream("compare", "strange.gguf", *QUICK)
+    assert done.returncode == 3
+    assert "strange has the architecture 'xlama'" in done.stderr
+    assert list((tmp_path / "home").glob("models/*")) == []
+
+
+@needs_library
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind(
     person: Callable[..., Person], model: str, tmp_path: Path

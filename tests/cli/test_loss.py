@@ -13,7 +13,9 @@ import pytest
 from canned import edges, end, start
 from cli.parts import Run, Write, llm
 from cli.person import Person
+from lab.configs import llama as llama_config
 from lab.models import llama
+from lab.test_names import llama_weights, weights
 from millstream.lab import jobs, texts
 from millstream.lab.quantizer import quantize
 
@@ -241,6 +243,22 @@ def test_models_that_are_not_there_or_no_pair(
     done = millstream("loss", models[0], str(other))
     assert done.returncode == 2
     assert "different vocabularies" in done.stderr
+
+
+def test_what_is_no_gguf_file(millstream: Run, models: tuple[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "st"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(llama_config(64, 2, 128, 4, 2, 100, 512)))
+    done = millstream("loss", models[0], "st")
+    assert done.returncode == 2
+    assert "st has a config.json and no weights" in done.stderr
+    assert "models pull" not in done.stderr
+    (folder / "model.safetensors").write_bytes(weights(llama_weights(), "F16"))
+    done = millstream("loss", models[0], "st")
+    assert "st is no GGUF file" in done.stderr
+    assert "millstream quantize st -t F16" in done.stderr
+    done = millstream("loss", models[0], "7b")
+    assert "7b is a size, not a model" in done.stderr
 
 
 def test_ctrl_c(person: Callable[..., Person], models: tuple[str, str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.models import llama
-from millstream.base import set_language
+from millstream.base import Failed, set_language
 from millstream.home import Home
 from millstream.lab import compare, names
 from millstream.lab.aside import aside
@@ -21,6 +21,7 @@ from millstream.lab.bench.stats import spread
 from millstream.lab.compare import RULES, USUAL, Compared, Lost, Timed
 from millstream.lab.hardware import Machine
 from millstream.lab.likelihood import Divergence, Estimate
+from millstream.lab.loss import Model
 from millstream.lab.report import compare as words
 from millstream.lab.report import html
 from millstream.lab.report.document import Bars, Plot
@@ -178,6 +179,23 @@ def test_a_disturbed_speed_is_no_headline(tmp_path: Path, disturbed: int) -> Non
         row.timed = timed(speed, speed, noisy=number == disturbed)
     assert "fastest" not in "\n".join(words.summary(found))
     assert "fastest" not in str(words.report(found).summary)
+
+
+def test_trouble_of_a_type_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def killed(base: Model, *more: Any) -> None:
+        raise Failed("loss.killed", model=base.name)
+
+    monkeypatch.setattr(compare, "measure_loss", killed)
+    found, file = foreseen("7b", tmp_path), llama(tmp_path / "m.gguf")
+    files = {"F32": file, "F16": file}
+
+    async def measure() -> None:
+        async with Http() as http:
+            home = Home.open(tmp_path / "home")
+            await compare.measure(found, files, home, http, compare.Trial())
+
+    with pytest.raises(Failed, match=r"the work on 7b \(F32\) was ended"):
+        asyncio.run(measure())
 
 
 # ---------------------------------------------------------------------------------------- the words

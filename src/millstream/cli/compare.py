@@ -119,7 +119,7 @@ async def _speed(model: Model, here: Machine, args: Namespace, line: _Line) -> S
 async def _measure(
     found: Compared, model: Model, hard: Hardware, here: Machine, args: Namespace, line: _Line
 ) -> None:
-    from millstream.lab import compare
+    from millstream.lab import compare, library
     from millstream.lab.compare import Trial
     from millstream.lab.loss import Options
     from millstream.lab.quantize import Source
@@ -132,6 +132,10 @@ async def _measure(
         if error.code != "quantize.quantized":
             raise
         raise BadInput("compare.only-plain", name=model.name, types=error.values["types"]) from None
+    architecture = source.first.architecture
+    if library.lacks(architecture):
+        name, code = model.name, "embedded.unknown-architecture"
+        raise NotHere(code, model=name, architecture=architecture or "?")
     found.requantized = _quantized(source)
     rows = list(compare.measurable(found))
     for row in found.rows:

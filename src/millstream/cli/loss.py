@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from millstream import dsl
     from millstream.lab.cases import AppRun, Case, Peak, Ran, Run
     from millstream.lab.loss import Loss, Model, Options, Original, Progress, Quant, Text
+    from millstream.lab.names import Model as Named
     from millstream.runtime import App
     from millstream.runtime.machine import Machine
     from millstream.runtime.pinned import PinnedMachine
@@ -172,7 +173,7 @@ async def _models(words: Sequence[str], here: Machine) -> list[Model]:
     for word in words:
         found = await names.find(word, here.home, here.http)
         if found.path is None:
-            raise NotHere("loss.not-here", name=found.name)
+            raise _no_file(word, found)
         models.append(Model.of(found.path, found.name))
     count = Counter(model.name for model in models)
     return [
@@ -181,6 +182,16 @@ async def _models(words: Sequence[str], here: Machine) -> list[Model]:
         else Model(f"{model.path.parent.name}/{model.name}", model.path, model.headers)
         for model in models
     ]
+
+
+def _no_file(word: str, found: Named) -> MillstreamError:
+    """Why a model that was found cannot be measured, and what would help."""
+    if found.kind == "typical" and found.stands_for != found.name:
+        return BadInput("loss.no-model", name=found.name)
+    if found.kind == "config" and Path(word).expanduser().exists():
+        key = "no-weights" if found.lacking and not found.stored else "no-gguf"
+        return BadInput(f"loss.{key}", folder=word)
+    return NotHere("loss.not-here", name=found.name)
 
 
 # ------------------------------------------------------------------------------------------ the app

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from millstream.base import MillstreamError
 from millstream.lab.bench.figures import figures
 from millstream.lab.bench.measure import Ask, Bench, Measured, Trouble
 from millstream.lab.bench.stats import Spread, spread
@@ -354,7 +355,12 @@ async def _losses(
     trained = models[0].header.context_length
     if trained and options.context > trained:
         options = msgspec.structs.replace(options, context=trained)
-    loss = await measure_loss(models[0], models[1:], shipped(), options, told)
+    try:
+        loss = await measure_loss(models[0], models[1:], shipped(), options, told)
+    except MillstreamError as error:
+        if (type := error.values.get("model")) in files:  # the models here are called by their type
+            error.values["model"] = f"{found.name} ({type})"
+        raise
     take(found, loss)
 
 

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import msgspec
 
-from millstream.base import BadInput, Failed, MillstreamError, NotHere
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, say
 
 _LINE = 1 << 28  # bytes of a worker's longest line
 _LEAVING = 5.0  # seconds that a worker has to end when it has told its result
@@ -175,19 +175,22 @@ def broken(model: str, log: str, code: int) -> MillstreamError:
         how = str(code)
         with suppress(ValueError):
             how = signal.Signals(-code).name
+        if not words:
+            return Failed("quantize.crashed-silently", model=model, how=how)
         return Failed("quantize.crashed", model=model, how=how, words=words)
+    words = words or say("quantize.converter-silent", code=code)
     return Failed("embedded.refused", model=model, words=words)
 
 
 def _last_words(log: str) -> str:
-    """Why a model was not loaded, else the last complaint of a log, else its last line; shortened
-    for display."""
+    """Why a model was not loaded, else the last complaint of a log, else its last line, "" where it
+    has none; shortened for display."""
     if found := _REASON.search(log):
         return found[1].strip()[:300]
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     complaints = [line for line in lines if _TROUBLE.search(line)]
     said = complaints or lines
-    return said[-1][-300:] if said else "–"
+    return said[-1][-300:] if said else ""
 
 
 def _end(log: IO[bytes]) -> str:

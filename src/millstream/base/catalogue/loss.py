@@ -73,6 +73,26 @@ MESSAGES = {
         "Fetch it first: millstream models pull {name}",
         "请先下载：millstream models pull {name}",
     ),
+    "no-model": Text(
+        "{name} is a size, not a model: there is nothing to measure",
+        "{name} 是规模而不是具体模型：没有可测量的内容",
+        "Name a file or a model on the shelf: millstream models",
+        "请指定文件或本机模型：millstream models",
+    ),
+    "no-weights": Text(
+        "{folder} has a config.json and no weights: there is nothing to measure",
+        "{folder} 中只有 config.json，没有权重：无可测量的内容",
+        "Fetch the model's GGUF file, or its .safetensors files and make one of them: millstream "
+        "quantize {folder} -t F16",
+        "请下载模型的 GGUF 文件；或下载 .safetensors 文件后转换："
+        "millstream quantize {folder} -t F16",
+    ),
+    "no-gguf": Text(
+        "{folder} is no GGUF file, and only those are measured",
+        "{folder} 不是 GGUF 文件，只能测量 GGUF 文件",
+        "Make one of it first: millstream quantize {folder} -t F16",
+        "请先转换：millstream quantize {folder} -t F16",
+    ),
     # -------------------------------------------------------------------------------- text, room
     "short-text": Text(
         "the text {text} has {tokens:,} tokens, fewer than one chunk of {context:,}",

@@ -20,6 +20,12 @@ MESSAGES = {
         "Fetch the file again with `millstream models pull`, or take another model.",
         "请用 `millstream models pull` 重新获取该文件，或换用其他模型。",
     ),
+    "crashed-silently": Text(
+        "llama.cpp broke down while it worked on {model} ({how}) and did not say why",
+        "llama.cpp 在处理 {model} 时崩溃（{how}），没有说明原因",
+        "Fetch the file again with `millstream models pull`, or take another model.",
+        "请用 `millstream models pull` 重新获取该文件，或换用其他模型。",
+    ),
     "cannot-write": Text(
         "{file} cannot be written: {reason}",
         "无法写入 {file}：{reason}",
