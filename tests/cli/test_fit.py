@@ -204,6 +204,23 @@ BAD = {
     "no context": (("7b", "--context", "0"), "--context takes a number from 1 on; '0' is not"),
     "no number": (("7b", "--slots", "many"), "--slots"),
     "a result without an app": (("7b", "--result", "r.json"), "--result goes with --for APP.yml"),
+    "items without an app": (("7b", "--items", "8"), "--items goes with --for APP.yml"),
+    "an empty input": (("7b", "--query", ""), "--query goes with --for APP.yml"),
+    "a sequence without training": (("7b", "--sequence", "9"), "--sequence goes with --train"),
+    "an optimizer alone": (("7b", "--optimizer", "sgd"), "--optimizer goes with --train METHOD"),
+    "a rank of nothing": (
+        ("7b", "--train", "full", "--rank", "8"),
+        "--rank goes with --train lora",
+    ),
+    "no sequence": (("7b", "--train", "full", "--sequence", "0"), "--sequence takes a number"),
+    "training of an app": (
+        ("7b", "--for", "a.yml", "--train", "lora"),
+        "--train and --for exclude each other",
+    ),
+    "two results": (
+        ("7b", "--for", "a.yml", "--run", "--result", "r.json"),
+        "--result and --run exclude each other",
+    ),
     "an unknown type": (("7b", "--keys", "Q9"), "--keys"),
     "no folder": (("7b", "--report", "no/where.html"), "no/where.html"),
 }

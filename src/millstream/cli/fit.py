@@ -32,6 +32,8 @@ CACHES = ("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL"
 METHODS = ("full", "lora", "qlora")
 _MOST = 1 << 40
 _FEW_SLOTS = (1, 4)
+_OF_APPS = ("input", "query", "items", "result", "really")  # options that go with --for
+_OF_TRAINING = ("train_precision", "optimizer", "train_batch", "sequence", "rank", "checkpointing")
 
 
 def arguments(parser: Parser) -> None:
@@ -45,12 +47,12 @@ def arguments(parser: Parser) -> None:
     parser.arg("--no-flash", action="store_true", help="no-flash")
     parser.arg("--train", choices=METHODS, help="train")
     kinds = ("mixed", "bf16", "fp32")
-    parser.arg("--train-precision", choices=kinds, default="mixed", help="train-precision")
+    parser.arg("--train-precision", choices=kinds, help="train-precision")
     optimizers = ("adamw", "adamw-8bit", "paged-adamw-8bit", "adafactor", "sgd")
-    parser.arg("--optimizer", choices=optimizers, default="adamw", help="optimizer")
-    parser.arg("--train-batch", metavar="N", type=int, default=1, help="train-batch")
-    parser.arg("--sequence", metavar="TOKENS", type=int, default=2048, help="sequence")
-    parser.arg("--rank", metavar="N", type=int, default=16, help="rank")
+    parser.arg("--optimizer", choices=optimizers, help="optimizer")
+    parser.arg("--train-batch", metavar="N", type=int, help="train-batch")
+    parser.arg("--sequence", metavar="TOKENS", type=int, help="sequence")
+    parser.arg("--rank", metavar="N", type=int, help="rank")
     parser.arg("--checkpointing", action="store_true", help="checkpointing")
     parser.arg("--measure", action="store_true", help="measure")
     parser.arg("--no-speed", action="store_true", help="no-speed")
@@ -58,7 +60,7 @@ def arguments(parser: Parser) -> None:
     parser.arg("--for", dest="file", metavar="APP.yml", help="for")
     parser.arg("--input", metavar="FILE.json", help="input")
     parser.arg("--query", metavar="TEXT", help="query")
-    parser.arg("--items", metavar="N", type=int, default=1, help="items")
+    parser.arg("--items", metavar="N", type=int, help="items")
     parser.arg("--run", action="store_true", dest="really", help="run")
     parser.arg("--result", metavar="FILE.json", help="result")
     binding_options(parser)
@@ -80,19 +82,35 @@ def _sound(args: Namespace) -> None:
     numbers = ("context", "slots", "batch", "train_batch", "sequence", "rank", "items")
     for name in numbers:
         value = getattr(args, name)
-        if not 1 <= value < _MOST:
-            option = f"--{name.replace('_', '-')}"
-            raise BadInput("bench.bad-number", option=option, given=str(value), least=1)
-    for name in ("input", "query", "result", "really"):
-        if getattr(args, name) and not args.file:
-            option = "--run" if name == "really" else f"--{name}"
-            raise BadInput("fit.only-with-app", option=option)
+        if value is not None and not 1 <= value < _MOST:
+            raise BadInput("bench.bad-number", option=_option(name), given=str(value), least=1)
+    for name in _OF_APPS:
+        if _given(args, name) and not args.file:
+            raise BadInput("fit.only-with-app", option=_option(name))
+    for name in _OF_TRAINING:
+        if _given(args, name) and not args.train:
+            raise BadInput("fit.only-with-training", option=_option(name))
+    if args.rank is not None and args.train == "full":
+        raise BadInput("fit.only-with-adapters", option="--rank")
+    if args.train and args.file:
+        raise BadInput("cli.not-together", what="--train", other="--for")
+    if args.result and args.really:
+        raise BadInput("cli.not-together", what="--result", other="--run")
     if args.no_flash and args.values.upper() not in ("F32", "F16", "BF16"):
         raise BadInput("fit.values-need-flash", type=args.values)
     if args.report is not None:
         from millstream.lab.report import html
 
         html.check(args.report)
+
+
+def _given(args: Namespace, name: str) -> bool:
+    return getattr(args, name) not in (None, False)
+
+
+def _option(name: str) -> str:
+    """An option, as a person writes it."""
+    return "--run" if name == "really" else f"--{name.replace('_', '-')}"
 
 
 async def _run(args: Namespace, terminal: Terminal) -> int:
@@ -179,15 +197,9 @@ def _training(args: Namespace) -> Training | None:
         return None
     from millstream.lab.training import Training
 
-    return Training(
-        method=args.train,
-        precision=args.train_precision,
-        optimizer=args.optimizer,
-        batch=args.train_batch,
-        sequence=args.sequence,
-        checkpointing=args.checkpointing,
-        rank=args.rank,
-    )
+    names = {"train_precision": "precision", "train_batch": "batch"}
+    given = {names.get(n, n): getattr(args, n) for n in _OF_TRAINING if _given(args, n)}
+    return Training(method=args.train, **given)
 
 
 # ---------------------------------------------------------------------------------------- models
@@ -369,7 +381,7 @@ async def _plan(
     if args.input:
         given.json_file(args.input)
     before = _result(args.result) if args.result else None
-    asked = plan.calls(app.plan, given.inputs, items=args.items)
+    asked = plan.calls(app.plan, given.inputs, items=args.items or 1)
     if before is not None and not plan.usages_of(before).keys() & {call.node for call in asked}:
         raise BadInput("fit.other-result", file=args.result, app=app.name)
     ways: list[tuple[Mapping[str, Model | None], Mapping[str, str]]] = [

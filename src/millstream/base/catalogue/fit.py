@@ -33,6 +33,14 @@ MESSAGES = {
         "{option} goes with --for APP.yml",
         "{option} 需要与 --for APP.yml 一起使用",
     ),
+    "only-with-training": Text(
+        "{option} goes with --train METHOD",
+        "{option} 需要与 --train 方法 一起使用",
+    ),
+    "only-with-adapters": Text(
+        "{option} goes with --train lora or qlora: full training has no adapters",
+        "{option} 需要与 --train lora 或 qlora 一起使用：全量训练没有适配器",
+    ),
     "cannot-run": Text(
         "{model} is not on this machine, so that the app cannot be run on it",
         "本机没有 {model}，无法用它运行该应用",
