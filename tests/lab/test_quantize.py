@@ -358,8 +358,12 @@ def test_no_room_on_the_disk(tmp_path: Path, source: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
     with pytest.raises(NotHere) as caught:
         quantize(source, tmp_path / "out", "Q8_0")
-    assert "1,000 are free" in caught.value.message
+    assert "of which 16,777,216 stay free; 1,000 are free" in caught.value.message
+    assert "fewer types" not in caught.value.next_step
     assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(NotHere) as caught:
+        quantize(source, tmp_path / "out", "Q8_0", "Q4_0")
+    assert "ask for fewer types" in caught.value.next_step
 
 
 def test_a_file_that_stands_in_the_way_is_left_alone(tmp_path: Path, source: Path) -> None:

@@ -57,7 +57,13 @@ async def converted(
         free = shutil.disk_usage(name).free
         if total + _ROOM > free:
             needed = total + _ROOM
-            raise NotHere("quantize.no-disk", folder=str(place), needed=needed, free=free)
+            raise NotHere(
+                "quantize.no-disk-for-one",
+                folder=str(place),
+                needed=needed,
+                spare=_ROOM,
+                free=free,
+            )
         file = name / f"{folder.name}.gguf"
         words += [str(folder), "--outtype", "auto", "--outfile", str(file)]
         watch = asyncio.create_task(_watch(file, total, listen))

@@ -292,7 +292,13 @@ class Quantizer:
         needed = sum(plan.size for plan in plans) + _ROOM
         free = shutil.disk_usage(self._folder).free
         if plans and needed > free:
-            raise NotHere("quantize.no-disk", folder=str(self._folder), needed=needed, free=free)
+            raise NotHere(
+                "quantize.no-disk" if len(plans) > 1 else "quantize.no-disk-for-one",
+                folder=str(self._folder),
+                needed=needed,
+                spare=_ROOM,
+                free=free,
+            )
 
     # ---------------------------------------------------------------------------------- one file
 

@@ -1,5 +1,13 @@
 from millstream.base.messages import Text
 
+_NO_ROOM = (
+    "not enough room in {folder}: {needed:,} bytes are needed, of which {spare:,} stay free; "
+    "{free:,} are free"
+)
+_NO_ROOM_ZH = (
+    "{folder} 空间不足：需要 {needed:,} 字节（其中 {spare:,} 保留不用），可用 {free:,} 字节"
+)
+
 MESSAGES = {
     "other-build": Text(
         "the llama.cpp library here is another build than the one that this version was made for "
@@ -33,10 +41,16 @@ MESSAGES = {
         "请指定其他位置（-o；compare 用 --scratch），或在该处腾出空间。",
     ),
     "no-disk": Text(
-        "not enough room in {folder}: {needed:,} bytes are needed, {free:,} are free",
-        "{folder} 空间不足：需要 {needed:,} 字节，可用 {free:,} 字节",
+        _NO_ROOM,
+        _NO_ROOM_ZH,
         "Name a place with more room (-o; of compare: --scratch), or ask for fewer types.",
-        "请用 -o 指定空间更大的位置，或减少类型。",
+        "请用 -o 指定空间更大的位置（compare 用 --scratch），或减少类型。",
+    ),
+    "no-disk-for-one": Text(
+        _NO_ROOM,
+        _NO_ROOM_ZH,
+        "Name a place with more room (-o; of compare: --scratch), or make room there.",
+        "请用 -o 指定空间更大的位置（compare 用 --scratch），或在该处腾出空间。",
     ),
     "no-tensors": Text(
         "{file} has no weights in it",
