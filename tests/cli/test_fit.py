@@ -54,6 +54,16 @@ def test_a_file_is_itemised_and_its_sums_are_those_of_its_parts(millstream: Run,
     assert made["use"]["context"] == 512  # no more than the model was made for
 
 
+def test_small_models_have_small_numbers(millstream: Run, tmp_path: Path) -> None:
+    (tmp_path / "st").mkdir()
+    (tmp_path / "st" / "config.json").write_text(json.dumps(CONFIG))
+    done = millstream("fit", "st", *QUICK)
+    assert "llama, 86.8 thousand weights" in done.stdout
+    assert "320 weights" in done.stdout
+    assert "0.0 million" not in done.stdout
+    assert "llama，86.8k 个权重" in millstream("--lang", "zh", "fit", "st", *QUICK).stdout
+
+
 @pytest.mark.slow
 def test_llama_cpp_says_the_same(millstream: Run, tiny: str) -> None:
     done = millstream("fit", tiny, "--measure", "--json", "--slots", "3", *QUICK)

@@ -286,7 +286,7 @@ def _tell(made: Fit, args: Namespace, terminal: Terminal) -> None:
         rows.append([f"{context:,}", *marks])
     _table(say("fit.title-grid"), rows, terminal)
     if made.training is not None and made.how is not None:
-        trained = made.training.trained / 1e6
+        trained = words.count(made.training.trained)
         rows = [[say("fit.head-part"), say("fit.head-size")]]
         rows += [[item.part, size(item.size)] for item in words.training(made)]
         title = say("fit.trained", method=made.how.method, trained=trained)

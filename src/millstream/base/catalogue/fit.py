@@ -53,12 +53,13 @@ MESSAGES = {
     "running": Text("running {app} …", "正在运行 {app} …"),
     # --------------------------------------------------------------------------------- the model
     "about": Text(
-        "{architecture}, {parameters:.3g} billion weights, {quantization}, {bits:.2f} bits each",
-        "{architecture}，{parameters:.3g}B 个权重，{quantization}，每个权重 {bits:.2f} 位",
+        "{architecture}, {parameters} weights, {quantization}, {bits:.2f} bits each",
+        "{architecture}，{parameters} 个权重，{quantization}，每个权重 {bits:.2f} 位",
     ),
-    "about-active": Text(
-        "a token takes {active:.3g} billion of them", "每个 token 只用到其中 {active:.3g}B"
-    ),
+    "about-active": Text("a token takes {active} of them", "每个 token 只用到其中 {active}"),
+    "count-billion": Text("{number} billion", "{number}B"),
+    "count-million": Text("{number} million", "{number}M"),
+    "count-thousand": Text("{number} thousand", "{number}k"),
     "about-use": Text(
         "{slots} × {context:,} tokens of context, cache {keys}/{values}, {batch} tokens of a "
         "prompt at once",
@@ -126,8 +127,8 @@ MESSAGES = {
     "piece-recurrent": Text("recurrent", "循环"),
     "piece-other": Text("norms and others", "归一化等"),
     "what-weights": Text(
-        "{piece}, {tensors} × {type}: {weights:,.1f} million weights",
-        "{piece}，{tensors} × {type}：{weights:,.1f}M 个权重",
+        "{piece}, {tensors} × {type}: {weights} weights",
+        "{piece}，{tensors} × {type}：{weights} 个权重",
     ),
     "what-all": Text("in all", "合计"),
     "what-repack": Text(
@@ -179,9 +180,7 @@ MESSAGES = {
         "（预测，{threads} 线程；上限 {bound:.3g}）",
     ),
     "all-types": Text("more types: --all", "更多类型：--all"),
-    "trained": Text(
-        "{method}: {trained:,.1f} million weights change", "{method}：更新 {trained:,.1f}M 个权重"
-    ),
+    "trained": Text("{method}: {trained} weights change", "{method}：更新 {trained} 个权重"),
     # ---------------------------------------------------------------------------------- the plan
     "plan": Text("Plan of {app}", "{app} 的计划"),
     "plan-total": Text(

@@ -57,7 +57,7 @@ def memory(fit: Fit) -> Iterator[Item]:
             piece=say(f"fit.piece-{part.part}"),
             type=part.type,
             tensors=part.tensors,
-            weights=part.weights / 1e6,
+            weights=count(part.weights),
         )
         yield Item(say("fit.part-weights") if first else "", what, part.size)
         first = False
@@ -175,13 +175,21 @@ def about(fit: Fit) -> str:
     text = say(
         "fit.about",
         architecture=fit.architecture or "?",
-        parameters=fit.parameters / 1e9,
+        parameters=count(fit.parameters),
         quantization=fit.own.label or "?",
         bits=fit.own.bits,
     )
     if fit.active < 0.8 * fit.parameters and "experts" in {part.part for part in fit.parts}:
-        text += "; " + say("fit.about-active", active=fit.active / 1e9)
+        text += "; " + say("fit.about-active", active=count(fit.active))
     return text
+
+
+def count(weights: int) -> str:
+    """How many weights, in three digits and a word."""
+    for word, many in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+        if weights >= 0.9995 * many:
+            return say(f"fit.count-{word}", number=f"{weights / many:.3g}")
+    return f"{weights}"
 
 
 def use(fit: Fit) -> str:
@@ -273,7 +281,7 @@ def _sections(fit: Fit, prefix: str) -> Iterator[Section]:
     here += [card(each) for each in fit.offloads] or [say("fit.no-card")]
     yield Section(prefix + say("fit.title-machine"), tuple(here))
     if fit.training is not None and fit.how is not None:
-        method = say("fit.trained", method=fit.how.method, trained=fit.training.trained / 1e6)
+        method = say("fit.trained", method=fit.how.method, trained=count(fit.training.trained))
         parts = list(training(fit))
         bar = Bar(fit.how.method, tuple(float(item.size) for item in parts[:-1]))
         names = tuple(item.part for item in parts[:-1])
