@@ -325,8 +325,10 @@ def test_recommended_models_have_reasons_and_a_command(millstream: Run, write: W
     nodes = [start("name"), llm(text="请润色：{{#start.name#}}"), end(text="llm.text")]
     app = write("zh.yml", nodes, edges("start>llm", "llm>end")).name
     done = millstream("models", "recommend", "--for", app, "--json", *QUICK)
-    names = [each["name"] for each in json.loads(done.stdout)["models"]]
+    found = json.loads(done.stdout)["models"]
+    names = [each["name"] for each in found]
     assert names
+    assert found[0]["why"][0]["text"] == "the best that fits with room to spare"
     assert "smollm2" not in names
 
 

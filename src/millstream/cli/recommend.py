@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -56,7 +56,8 @@ async def recommend(args: Namespace, terminal: Terminal) -> int:
         heads = (say("fit.fact-machine"), say("fit.fact-memory"), say("fit.fact-use"))
         html.write(choices_report(found, list(zip(heads, facts, strict=False))), args.report)
     if args.json:
-        terminal.write(msgspec.json.encode({"machine": hard, "models": found}).decode() + "\n")
+        data = {"machine": hard, "models": [_plain(each) for each in found]}
+        terminal.write(msgspec.json.encode(data).decode() + "\n")
     else:
         _tell(found, facts, terminal)
     return 0 if found else NOTHING_FITS
@@ -87,6 +88,14 @@ async def _speed(here: Machine, terminal: Terminal) -> Speed | None:
             return await hardware.speed(here.home)
         except NotHere:
             return None
+
+
+def _plain(choice: Choice) -> dict[str, Any]:
+    """A model of the list as data, with the words of its reasons."""
+    data: dict[str, Any] = msgspec.to_builtins(choice)
+    for advice, told in zip(choice.why, data["why"], strict=True):
+        told["text"] = advice.text
+    return data
 
 
 def _tell(found: list[Choice], facts: list[str], terminal: Terminal) -> None:
