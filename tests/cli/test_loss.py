@@ -261,6 +261,20 @@ def test_what_is_no_gguf_file(millstream: Run, models: tuple[str, str], tmp_path
     assert "7b is a size, not a model" in done.stderr
 
 
+def test_what_was_measured_is_shown_with_the_trouble(
+    millstream: Run, models: tuple[str, str], text: str, tmp_path: Path
+) -> None:
+    data = bytearray(Path(models[0]).read_bytes())
+    data[-2:] = b"\x00\x7e"  # no number, in 16 bits
+    (tmp_path / "broken.gguf").write_bytes(data)
+    words = (*QUICK, "--text", text, "--no-tasks")
+    done = millstream("loss", models[0], "broken.gguf", models[1], *words)
+    assert done.returncode == 1
+    assert "broken predicts no numbers (NaN)" in done.stderr
+    assert "2 of the 3 models were measured" in done.stderr
+    assert "Tiny-Q4_0" in done.stdout
+
+
 def test_ctrl_c(person: Callable[..., Person], models: tuple[str, str], tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -497,6 +497,44 @@ def test_a_model_without_numbers(folder: Path, tmp_path: Path, tensor: str) -> N
     assert error.message.startswith("broken predicts no numbers (NaN)")
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_model_without_numbers_does_not_stop_the_others(
+    folder: Path, tmp_path: Path, together: bool
+) -> None:
+    broken = damaged(folder, tmp_path / "broken.gguf", "output.weight")
+    quants = [model(folder, "Q8_0"), broken, model(folder, "Q4_0")]
+    options = Options(64, 2, 32, 1, ("en",), tmp_path, together)
+    kept: list[Loss] = []
+    with pytest.raises(Failed, match="broken predicts no numbers"):
+        asyncio.run(measure(model(folder, "F16"), quants, [SOME], options, kept=kept))
+    (found,) = kept
+    assert [quant.type for quant in found.quants] == ["Q8_0", "Q4_0"]
+    whole = asyncio.run(measure(model(folder, "F16"), [quants[0], quants[2]], [SOME], options))
+    for field in ("texts", "whole", "tasks"):
+        mine, theirs = ([getattr(q, field) for q in each.quants] for each in (found, whole))
+        assert mine == theirs
+
+
+def test_a_cancel_keeps_the_models_that_were_finished(folder: Path, tmp_path: Path) -> None:
+    kept: list[Loss] = []
+
+    async def cancelled() -> None:
+        def listen(progress: Progress) -> None:
+            if progress.model == "Tiny-Q4_0":
+                task.cancel()
+
+        quants = [model(folder, kind) for kind in ("Q8_0", "Q4_0")]
+        options = Options(64, 2, 32, 1, (), tmp_path, together=False)
+        work = measure(model(folder, "F16"), quants, [SOME], options, listen, kept)
+        task = asyncio.ensure_future(work)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    (found,) = kept
+    assert [quant.type for quant in found.quants] == ["Q8_0"]
+
+
 def children() -> list[int]:
     me = os.getpid()
     if not Path("/proc/self/task").exists():

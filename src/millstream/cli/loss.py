@@ -66,6 +66,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
         await here.close()
     line = _Line(terminal)
     loss: Loss | None = None
+    kept: list[Loss] = []
     apps: list[AppRun] = []
     ended: MillstreamError | asyncio.CancelledError | None = None
     try:
@@ -74,16 +75,20 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
         if texts or options.languages:
             from millstream.lab.loss import measure
 
-            loss = await measure(models[0], models[1:], texts, options, line.show)
+            loss = await measure(models[0], models[1:], texts, options, line.show, kept)
         if ours is not None:
             await ours.run(models, line, apps)
     except (MillstreamError, asyncio.CancelledError) as error:
+        loss = loss or next(iter(kept), None)
         if loss is None and not apps:
             raise
         ended = error  # what was measured before it is shown all the same
     finally:
         line.say("")
     _finish(loss, apps, ours.name if ours is not None else "", args, terminal)
+    if loss is not None and kept:
+        done, total = len(loss.quants) + 1, len(models)
+        terminal.err(terminal.paint("! ", "yellow") + say("loss.cut", done=done, total=total))
     if ours is not None and apps and ended is not None:
         done, total = sum(len(run.outcomes) for run in apps), len(ours.cases) * len(models)
         terminal.err(terminal.paint("! ", "yellow") + say("loss.app-cut", done=done, total=total))

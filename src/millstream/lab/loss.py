@@ -12,6 +12,7 @@ that has it open, however that ends.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections import Counter
@@ -44,6 +45,13 @@ CONTEXT = 512
 CHUNKS = 8
 BATCH = 128
 _MEMORY = ("embedded.killed-loading", "embedded.memory-refused")  # of a worker that is gone
+_ITS_OWN = (  # trouble that says nothing of other models
+    "loss.no-numbers",
+    "loss.no-decode",
+    "loss.no-logits",
+    "embedded.refused",
+    "embedded.unknown-architecture",
+)
 _FEW = 1000  # tokens below which a figure says little
 _TOKENIZER = (
     "tokenizer.ggml.model",
@@ -213,8 +221,10 @@ async def measure(
     read: Sequence[Text],
     options: Options = Options(),  # noqa: B008
     listen: Listen = lambda progress: None,
+    kept: list[Loss] | None = None,
 ) -> Loss:
-    """Measure models against the base.
+    """Measure models against the base. kept: with a list here a model that is no good does not
+    stop the others, and the list takes what was measured before an error is raised, or a cancel.
 
     Raises BadInput (models that don't go together, a text that is too short), NotHere (no memory,
     no room on the disk, no library), Failed (a model that breaks its runtime, or gives no
@@ -223,8 +233,15 @@ async def measure(
     models = [base, *quants]
     check(base, quants, options)
     together = _together(models, options)
-    work = _Work(models, read, options, listen)
-    await (work.together() if together else work.one_by_one())
+    work = _Work(models, read, options, listen, goes_on=kept is not None)
+    try:
+        await (work.together() if together else work.one_by_one())
+        if work.trouble is not None:
+            raise work.trouble
+    except (MillstreamError, asyncio.CancelledError):
+        if kept is not None and len(work.finished) > 1:
+            kept.append(work.found(time.monotonic() - began, together))
+        raise
     return work.found(time.monotonic() - began, together)
 
 
@@ -308,24 +325,57 @@ class _Work:
     """The figures of all models, as they come."""
 
     def __init__(
-        self, models: Sequence[Model], read: Sequence[Text], options: Options, listen: Listen
+        self,
+        models: Sequence[Model],
+        read: Sequence[Text],
+        options: Options,
+        listen: Listen,
+        *,
+        goes_on: bool = False,
     ) -> None:
         self.models, self.read, self.options, self.listen = models, read, options, listen
+        self.goes_on = goes_on  # without a model that is no good
+        self.trouble: MillstreamError | None = None  # the first that such a model had
+        self.finished: list[int] = []
         self.items = [
             (language, item) for language in options.languages for item in tasks.items(language)
         ]
-        # For each model and text: lists of figures of its tokens. For each model: its choices.
-        self.figures: list[list[dict[str, list[Any]]]] = [[{} for _ in read] for _ in models]
-        self.choices: list[list[int]] = [[] for _ in models]
         self.tokens = [0] * len(read)
         self.chunks = [0] * len(read)
         self.result: dict[str, Any] = {}
         self.decoding = self.comparing = 0.0
+        self._clear()
+
+    def _clear(self) -> None:
+        """Nothing was read. For each model and text: lists of figures of its tokens. For each
+        model: its choices."""
+        self.figures: list[list[dict[str, list[Any]]]] = [
+            [{} for _ in self.read] for _ in self.models
+        ]
+        self.choices: list[list[int]] = [[] for _ in self.models]
         self.done = 0
 
     async def together(self) -> None:
+        """All at once; where one is no good, once more without it."""
         everyone = list(range(len(self.models)))
-        await self._run(everyone, everyone)
+        while not self.finished:
+            try:
+                await self._run(everyone, everyone)
+                self.finished = everyone
+            except MillstreamError as error:
+                names = [self.models[i].name for i in everyone]
+                bad = str(error.values.get("model"))
+                if len(everyone) < 3 or bad == names[0] or names.count(bad) != 1:
+                    raise
+                self._leave_out(error)
+                everyone = [i for i in everyone if self.models[i].name != bad]
+                self._clear()
+
+    def _leave_out(self, error: MillstreamError) -> None:
+        """Go on after the trouble of a model, if it is one of its own. Raises it else."""
+        if not self.goes_on or error.code not in _ITS_OWN:
+            raise error
+        self.trouble = self.trouble or error
 
     async def one_by_one(self) -> None:
         folder = self.options.folder or Path(tempfile.gettempdir())
@@ -337,9 +387,14 @@ class _Work:
         with file:
             rows: dict[str, Any] = {"rows": file.fileno(), "folder": str(folder)}
             await self._run([0], [0], **rows)
+            self.finished = [0]
             chosen = self.result["threads"]
             for number in range(1, len(self.models)):
-                await self._run([number], [0, number], stored=True, chosen=chosen, **rows)
+                try:
+                    await self._run([number], [0, number], stored=True, chosen=chosen, **rows)
+                    self.finished.append(number)
+                except MillstreamError as error:
+                    self._leave_out(error)
 
     async def _run(
         self, loaded: list[int], told: list[int], *, chosen: int = 0, **more: Any
@@ -405,8 +460,8 @@ class _Work:
     # --------------------------------------------------------------------------------- what it says
 
     def found(self, seconds: float, together: bool) -> Loss:
-        base, *others = self.models
-        quants = tuple(self._quant(number) for number in range(1, len(self.models)))
+        base, *others = (self.models[number] for number in self.finished)
+        quants = tuple(self._quant(number) for number in self.finished[1:])
         original = Original(
             base.name,
             str(base.path),

@@ -301,6 +301,10 @@ MESSAGES = {
         "No other file here is both smaller and nearer to the base: {names}.",
         "以下文件中，没有其他文件比它们更小又更接近基准：{names}。",
     ),
+    "cut": Text(
+        "{done} of the {total} models were measured, and are what is shown.",
+        "{total} 个模型中完成了 {done} 个的测量，以上只是这些。",
+    ),
     "app-cut": Text(
         "Interrupted: {done} of the {total} runs of cases were done, and are what is shown.",
         "已中断：{total} 次用例运行中完成了 {done} 次，以上只是这些。",
