@@ -172,6 +172,13 @@ def test_weights_that_are_not_beside_their_config(millstream: Run, tmp_path: Pat
         words = [each for each in words if any(part in each for part in DOUBTS)]
         assert len(words) == bool(said), words
         assert said in "".join(words)
+    for name in ("model/config.json", "torch"):  # no weights are asked for, or others are there
+        (tmp_path / "torch").mkdir(exist_ok=True)
+        (tmp_path / "torch/config.json").write_text(json.dumps(CONFIG))
+        (tmp_path / "torch/pytorch_model.bin").write_bytes(b"x")
+        done = millstream("fit", name, *QUICK)
+        assert done.returncode == 0, done.stderr
+        assert "weights beside the config.json" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ def _reason(said: str, code: int) -> str:
 
 
 def _weights(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    kinds = ("*.safetensors", "pytorch_model*.bin")  # what the converter reads
+    return sum(file.stat().st_size for kind in kinds for file in folder.glob(kind))
 
 
 def _size(file: Path) -> int:

@@ -173,7 +173,10 @@ def _of_config(
 ) -> Model:
     made = safetensors.header(config, entries, file=source)
     stored = sum(entry.size for entry in entries) or None
-    lacking, odd = safetensors.lacking(entries, made), safetensors.odd(entries)
+    odd, elsewhere = safetensors.odd(entries), Path(source).suffix == ".json"
+    if not entries:  # of a config.json alone nothing is asked; torch's own files have no table
+        elsewhere = elsewhere or any(Path(source).glob("pytorch_model*.bin"))
+    lacking = not elsewhere and safetensors.lacking(entries, made)
     return Model(name, source, (made,), "config", stored=stored, lacking=lacking, odd=odd)
 
 
