@@ -7,6 +7,8 @@ import errno
 import os
 import time
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -175,27 +177,31 @@ def _keep(
     """Save a run, compare it, and write its report: the comparison, and what could not be done.
     None of these costs the figures, nor the others."""
     from millstream.lab.bench import against
-    from millstream.lab.report import html
-    from millstream.lab.report.bench import report
 
     comparison: Comparison | None = None
     errors: list[MillstreamError] = []
-    try:
+    with _noted(errors):
         if args.save:
             _write(args.save, msgspec.json.encode(run))
-    except MillstreamError as error:
-        errors.append(error)
-    try:
+    with _noted(errors):
         if before is not None:
             comparison = against.compare(before, run, str(args.against))
-    except MillstreamError as error:
-        errors.append(error)
-    try:
+    with _noted(errors):
         if args.report:
+            from millstream.lab.report import html
+            from millstream.lab.report.bench import report
+
             html.write(report(run, comparison), args.report)
+    return comparison, errors
+
+
+@contextmanager
+def _noted(errors: list[MillstreamError]) -> Iterator[None]:
+    """Goes on after an error, and keeps it."""
+    try:
+        yield
     except MillstreamError as error:
         errors.append(error)
-    return comparison, errors
 
 
 _LARGEST = 1 << 28  # bytes of a saved run

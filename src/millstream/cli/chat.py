@@ -108,12 +108,12 @@ async def _answer(here: Machine, name: str, talk: list[Message], terminal: Termi
                     said.append(item.text)
                     terminal.write(item.text)
     text = "".join(said)
-    if not text and any(thought):
-        terminal.err(say("cli.chat.only-thought"))
-        terminal.err(terminal.paint(clean("".join(thought)).strip(), "dim"))
     if end is not None and end.replaces is not None:
         text = end.replaces
         terminal.write(f"\n{text}")
+    if not text and any(thought):
+        terminal.err(say("cli.chat.only-thought"))
+        terminal.err(terminal.paint(clean("".join(thought)).strip(), "dim"))
     if not text.endswith("\n"):
         terminal.write("\n")
     if end is not None and not terminal.quiet and terminal.err_is_tty:

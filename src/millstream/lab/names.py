@@ -140,7 +140,8 @@ def _here(word: str) -> Model | None:
         if safetensors.SHARD.search(path.name):
             return _folder(path.parent)
         config = safetensors.read_config(path.parent / "config.json")
-        return _of_config(config, safetensors.read(path), path.parent.resolve().name, str(path))
+        entries = safetensors.read(path)
+        return _weighed(_of_config(config, entries, path.parent.resolve().name, str(path)), entries)
     if path.suffix.lower() == ".json":
         config = safetensors.read_config(path)
         return _of_config(config, [], path.parent.resolve().name, str(path))
@@ -165,7 +166,14 @@ def _folder(path: Path) -> Model:
             names = ", ".join(file.name for file in files[:8])
             raise BadInput("lab.several", folder=str(path), names=names)
     config, entries = safetensors.folder(path)
-    return _of_config(config, entries, path.resolve().name, str(path))
+    made = _of_config(config, entries, path.resolve().name, str(path))
+    others = any(path.glob(safetensors.TORCH))  # they have no table
+    return made if others else _weighed(made, entries)
+
+
+def _weighed(made: Model, entries: Sequence[safetensors.Entry]) -> Model:
+    """A model that says so if the files beside its config lack weights."""
+    return msgspec.structs.replace(made, lacking=safetensors.lacking(entries, made.header))
 
 
 def _of_config(
@@ -173,11 +181,8 @@ def _of_config(
 ) -> Model:
     made = safetensors.header(config, entries, file=source)
     stored = sum(entry.size for entry in entries) or None
-    odd, elsewhere = safetensors.odd(entries), Path(source).suffix == ".json"
-    if not entries:  # of a config.json alone nothing is asked; torch's own files have no table
-        elsewhere = elsewhere or any(Path(source).glob("pytorch_model*.bin"))
-    lacking = not elsewhere and safetensors.lacking(entries, made)
-    return Model(name, source, (made,), "config", stored=stored, lacking=lacking, odd=odd)
+    odd = safetensors.odd(entries)
+    return Model(name, source, (made,), "config", stored=stored, odd=odd)
 
 
 def _on_shelf(name: str, home: Home) -> Model | None:

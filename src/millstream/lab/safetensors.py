@@ -35,6 +35,8 @@ _BYTES = {
 }  # fmt: skip
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 """The end of the name of one of several files of a model."""
+TORCH = "pytorch_model*.bin"
+"""Files of weights in another format, which the converter reads as well."""
 _PACKED = re.compile(r"\.(qweight|qzeros|g_idx|weight_packed|absmax|quant_map)$")
 
 

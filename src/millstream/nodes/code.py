@@ -125,16 +125,16 @@ def doubt(code: str, inputs: Sequence[str]) -> Failed | None:
     mentions = len(re.findall(r"\bmain\b|\bimport +\*", code))
     if not mentions:
         return Failed("sandbox.no-main")
-    for part in tree.body if mentions == 1 else ():
-        if not isinstance(part, ast.FunctionDef) or part.name != "main":
-            continue
-        if not part.decorator_list and not part.args.posonlyargs:
-            try:
-                _signature(part.args).bind(**dict.fromkeys(inputs))
-            except TypeError as error:
-                return Failed("sandbox.arguments", problem=str(error))
-            except ValueError:  # two parameters of one name: the run says so
-                return None
+    functions = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
+    main = next((part for part in functions if part.name == "main"), None)
+    if mentions > 1 or main is None or main.decorator_list or main.args.posonlyargs:
+        return None
+    try:
+        _signature(main.args).bind(**dict.fromkeys(inputs))
+    except TypeError as error:
+        return Failed("sandbox.arguments", problem=str(error))
+    except ValueError:  # two parameters of one name: the run says so
+        pass
     return None
 
 
