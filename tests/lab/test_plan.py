@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from canned import app, edges, end, node, start
@@ -150,10 +150,17 @@ def test_an_app_without_models() -> None:
 
 
 @given(prompt=st.integers(1, 4000), output=st.integers(1, 4000), more=st.integers(1, 500))
+@example(prompt=64, output=1, more=1)
 def test_longer_calls_take_longer(prompt: int, output: int, more: int) -> None:
+    """A few more tokens of a prompt do so on one thread; several may tear 64 tokens of it into
+    more tiles than 65 (`Attention.torn`)."""
     own = plan.duration(SMALL, SPEED, prompt, output)
-    assert plan.duration(SMALL, SPEED, prompt + more, output) > own
     assert plan.duration(SMALL, SPEED, prompt, output + more) > own > 0
+    assert plan.duration(SMALL, SPEED, 2 * prompt + more, output) > own
+    alone = SPEED.on(1)
+    assert plan.duration(SMALL, alone, prompt + more, output) > plan.duration(
+        SMALL, alone, prompt, output
+    )
 
 
 # ------------------------------------------------------------------------------------- advice
