@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -225,7 +226,10 @@ def test_noise_is_noticed() -> None:
     assert not speed(rate()).noisy
     assert speed(rate(share=0.6)).noisy
     assert speed(rate(spread=0.5)).noisy
-    assert not speed(rate(), rate(threads=2, share=0.5)).noisy  # two threads on one free core
+    assert not speed(rate(), rate(threads=2, share=0.95)).noisy
+    assert speed(rate(), rate(threads=2, share=0.74)).noisy  # two threads on one free core
+    assert speed(rate(), rate(threads=2, spread=0.55)).noisy
+    assert not speed(rate(), rate(threads=2, spread=9.0, turns=1)).noisy  # nothing to compare
 
 
 def test_a_calibration_is_kept_for_its_machine_and_types(
@@ -247,6 +251,28 @@ def test_a_calibration_is_kept_for_its_machine_and_types(
     monkeypatch.setattr(hardware, "processor_name", lambda: "another")
     asyncio.run(hardware.speed(home, ["F16"]))
     assert len(asked) == 4
+
+
+def test_a_disturbed_calibration_is_kept_for_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.open(tmp_path)
+    asked: list[list[str]] = []
+
+    async def measured(types: list[str], **_: object) -> Speed:
+        asked.append(types)
+        made = whole(*types)
+        some = [msgspec.structs.replace(each, share=0.5) for each in made.rates]
+        return msgspec.structs.replace(made, measured=time.time(), rates=tuple(some))
+
+    monkeypatch.setattr(hardware, "calibrate", measured)
+    for _ in range(2):
+        assert asyncio.run(hardware.speed(home, ["Q8_0"])).noisy
+    assert asked == [["Q8_0"]]
+    later = time.time() + 3700
+    monkeypatch.setattr(time, "time", lambda: later)
+    asyncio.run(hardware.speed(home, ["F16"]))
+    assert asked == [["Q8_0"], ["F16", "Q8_0"]]  # nothing that was known is lost
 
 
 def test_a_kept_calibration_that_lacks_something_is_made_anew(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -212,8 +210,7 @@ def _check(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise BadInput("bench.no-folder", file=str(path), folder=str(folder))
-    if path.is_dir() or not (_is_special(path) or os.access(folder, os.W_OK)):
-        reason = os.strerror(errno.EISDIR if path.is_dir() else errno.EACCES)
+    if reason := files.refusal(path):
         raise BadInput("bench.cannot-write", file=str(path), reason=reason)
     if path.is_file() and path.stat().st_size and not _is_run(path):
         raise BadInput("bench.not-replaced", file=str(path))
@@ -230,20 +227,11 @@ def _is_run(path: Path) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """A run into a file, whole or not at all. Raises Failed."""
+    """A run into a file. Raises Failed."""
     try:
-        if _is_special(path):
-            path.write_bytes(data)
-        else:
-            files.write(path, data)
-    except (OSError, Failed) as error:
-        reason = error.values["reason"] if isinstance(error, Failed) else error.strerror
-        raise Failed("bench.cannot-write", file=str(path), reason=reason) from None
-
-
-def _is_special(path: Path) -> bool:
-    """Whether there is a pipe or a terminal of that name, which nothing can be put in place of."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+        files.put(path, data)
+    except (Failed, BrokenPipeError) as error:
+        raise Failed("bench.cannot-write", file=str(path), reason=files.reason(error)) from None
 
 
 # ------------------------------------------------------------------------------- what is asked

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 import time
 from argparse import Namespace
@@ -61,27 +59,17 @@ def same(one: Path, other: Path) -> bool:
 
 
 def save(path: Path, text: str) -> None:
-    """Write a result where a person wants it; "-" is standard output. A device or a pipe of that
-    name is written to, anything else is replaced whole. Raises BadInput."""
+    """Write a result where a person wants it (`files.put`); "-" is standard output. Raises
+    BadInput."""
     from millstream.home import files
 
+    if str(path) == STDIN:
+        sys.stdout.write(text)
+        return
     try:
-        if str(path) == STDIN:
-            sys.stdout.write(text)
-        elif path.exists() and not path.is_file() and not path.is_dir():
-            path.write_text(text, encoding="utf-8")
-        elif path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        else:
-            files.write(path, text.encode())
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadInput("cli.cannot-write", path=str(path), reason=reason) from None
+        files.put(path, text.encode())
     except Failed as error:
-        reason = str(error.values.get("reason", ""))
-        raise BadInput("cli.cannot-write", path=str(path), reason=reason) from None
+        raise BadInput("cli.cannot-write", path=str(path), reason=files.reason(error)) from None
 
 
 Progress = Callable[[int, int], None]

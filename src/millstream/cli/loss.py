@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -136,7 +137,7 @@ def _texts(words: Sequence[str]) -> list[Text]:
 
     once: dict[str, str] = {}
     for word in words:
-        once.setdefault(word if _apart(word) else str(Path(word).resolve()), word)
+        once.setdefault(word if _apart(word) else os.path.realpath(word), word)
     found = [(word, _text(word)) for word in once.values()]
     count = Counter(text.name for _, text in found)
     return [text if count[text.name] == 1 else Text(word, text.text) for word, text in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -116,7 +117,7 @@ async def _source(
 
 def _folder(word: str) -> Path | None:
     """The folder of safetensors files that a word names."""
-    path = Path(word).expanduser().resolve()
+    path = Path(os.path.realpath(Path(word).expanduser()))
     return path if path.is_dir() else path.parent if path.exists() else None
 
 

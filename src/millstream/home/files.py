@@ -7,6 +7,7 @@ has a name that nothing reads, and the next writer takes it away.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -23,7 +24,7 @@ def write(path: Path, data: bytes, *, mode: int | None = None) -> None:
     mode: permissions from the first byte on; None keeps those that the file has, and gives a new
     file what the umask says. A symbolic link stays one: its target is replaced. Raises Failed.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # `Path.resolve` raises an error of its own in a circle
     try:
         if mode is None:
             with suppress(FileNotFoundError):
@@ -45,8 +46,45 @@ def write(path: Path, data: bytes, *, mode: int | None = None) -> None:
                 part.unlink()
             raise
         _flush_folder(path.parent)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise cannot_write(path, error) from None
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a result where a person wants it. A pipe or a device of that name is written to, and so
+    is a file whose folder takes no new ones; anything else is replaced whole. Raises Failed,
+    BrokenPipeError."""
+    try:
+        if path.exists() and not (path.is_file() and _open(path)):
+            path.write_bytes(data)
+        else:
+            write(path, data)
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise cannot_write(path, error) from None
+
+
+def refusal(path: Path) -> str:
+    """Why `put` would not write there, in the system's words; "" where nothing is known against
+    it."""
+    folder = path.absolute().parent
+    try:
+        if path.is_dir():
+            return os.strerror(errno.EISDIR)
+        if not folder.is_dir():
+            return os.strerror(errno.ENOTDIR if folder.exists() else errno.ENOENT)
+        with suppress(FileNotFoundError):
+            os.stat(path)
+        good = os.access(path, os.W_OK) if path.exists() else _open(path)
+    except (OSError, ValueError) as error:
+        return reason(error)
+    return "" if good else os.strerror(errno.EACCES)
+
+
+def _open(path: Path) -> bool:
+    """Whether a file may be put in the place of this one."""
+    return os.access(Path(os.path.realpath(path)).parent, os.W_OK)
 
 
 def private(folder: Path) -> None:
@@ -57,9 +95,16 @@ def private(folder: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
-def cannot_write(path: Path, error: OSError) -> Failed:
+def cannot_write(path: Path, error: OSError | ValueError) -> Failed:
     """What went wrong when the system refused to write a file."""
-    return Failed("home.cannot-write", path=str(path), reason=error.strerror or str(error))
+    return Failed("home.cannot-write", path=str(path), reason=reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Why something can't be written, in the system's words."""
+    if isinstance(error, Failed):
+        return str(error.values.get("reason", ""))
+    return getattr(error, "strerror", None) or str(error)
 
 
 def sweep(folder: Path) -> None:

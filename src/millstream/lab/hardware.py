@@ -45,6 +45,7 @@ _PATIENCE = 15.0  # seconds that a maker's tool has to answer
 _LEAVING = 5.0  # seconds that the child has to end when it has said everything
 _QUIET = 0.85  # of a core: with less, others were at work
 _STEADY = 0.35  # of the middle: with more between the best and the worst, it was noisy
+_AGAIN = 3600.0  # seconds after which a disturbed measurement is done once more
 _WEIGHTS = 128 << 20  # bytes of matrices of each type: some times what caches hold
 _METAL_SHARE = 0.75  # of unified memory that the system lets a card work with
 
@@ -304,15 +305,21 @@ class Speed(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """Of one core, which this process got while it measured."""
-        shares = [rate.share for rate in self.rates if rate.threads == 1]
-        return statistics.median(shares) if shares else 1.0
+        """Of the cores that it asked for, which this process got while it measured: the middle of
+        all kinds, by the number of threads that got least."""
+        return min(map(statistics.median, self._by_threads("share")), default=1.0)
 
     @property
     def spread(self) -> float:
-        """How far apart undisturbed figures of the same work were: the middle of all kinds."""
-        spreads = [rate.spread for rate in self.rates if rate.threads == 1 and rate.turns > 1]
-        return statistics.median(spreads) if spreads else 0.0
+        """How far apart figures of the same work were: the middle of all kinds, by the number of
+        threads that was disturbed most."""
+        return max(map(statistics.median, self._by_threads("spread")), default=0.0)
+
+    def _by_threads(self, name: Literal["share", "spread"]) -> Iterable[list[float]]:
+        for count in self.threads:
+            some = [r for r in self.rates if r.threads == count and r.turns > 1]
+            if some:
+                yield [getattr(rate, name) for rate in some]
 
     @property
     def noisy(self) -> bool:
@@ -418,12 +425,13 @@ async def speed(
     home: Home, types: Iterable[str] = USUAL_TYPES, *, anew: bool = False, seconds: float = 10.0
 ) -> Speed:
     """This machine's calibration: the kept one if it is of this processor and library and knows
-    these types, else a new one, which is kept."""
+    these types, else a new one, which is kept; one that was disturbed for an hour only."""
     wanted = list(dict.fromkeys(types))
     kept = None if anew else _kept(home)
     if kept is not None:
         known = {rate.type for rate in kept.rates if rate.what == "decode"}
-        if not set(wanted) - known:
+        good = not kept.noisy or abs(time.time() - kept.measured) < _AGAIN
+        if good and not set(wanted) - known:
             return kept
         wanted = sorted(known | set(wanted))
     measured = await calibrate(wanted, seconds=seconds)

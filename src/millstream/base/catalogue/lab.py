@@ -191,10 +191,11 @@ MESSAGES = {
         "llama.cpp 会拒绝该文件：缺少 {count} 项必需内容：{what}",
     ),
     "note-noisy": Text(
-        "others were using this machine while it was measured (this process got {share:.0%} of a "
-        "core; spread {spread:.0%}): speeds are those of the machine when it is quiet",
+        "others were using this machine while it was measured (this process got {share:.0%} of its "
+        "cores; spread {spread:.0%}): speeds are those of a quiet machine for one thread, perhaps "
+        "less for several; `--calibrate` measures once more",
         "测量时有其他程序占用本机（本进程获得 {share:.0%} 的处理器时间；波动 {spread:.0%}）："
-        "速度为空闲时的数值",
+        "单线程速度为空闲时的数值，多线程速度可能偏低；可用 `--calibrate` 重新测量",
     ),
     "note-gpu-untested": Text(
         "figures for graphics cards are calculated; they have not been compared with a card yet",

@@ -7,14 +7,12 @@ is there in two widths, of which the style sheet shows one, with its numbers in 
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from millstream.base import BadInput, Failed, language, say
+from millstream.home import files
 from millstream.lab.report.chart import bars, drawable, plot
 from millstream.lab.report.document import (
     Bars,
@@ -73,39 +71,26 @@ def render(report: Report) -> str:
 
 
 def write(report: Report, path: Path) -> None:
-    """Render into a file, whole or not at all. Raises Failed where it can't be written."""
+    """Render into a file (`files.put`). Raises Failed where it can't be written."""
     text = render(report)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_text(text, encoding="utf-8")  # a pipe, or the terminal
-            return
         _keep(path)
-        with open(part, "x", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(part, path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Failed("report.cannot-write", file=str(path), reason=reason) from None
-    finally:
-        with suppress(OSError, ValueError):
-            part.unlink(missing_ok=True)
+        files.put(path, text.encode(errors="replace"))
+    except (Failed, OSError, ValueError) as error:
+        raise Failed("report.cannot-write", file=str(path), reason=files.reason(error)) from None
 
 
 def check(path: Path) -> None:
     """Say before the work that its report will have no place, or would take that of something
     else. Raises BadInput."""
-    if path.is_dir():
-        raise BadInput("report.cannot-write", file=str(path), reason=os.strerror(errno.EISDIR))
-    folder = path.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        reason = os.strerror(errno.EACCES if folder.is_dir() else errno.ENOENT)
-        raise BadInput("report.cannot-write", file=str(path), reason=reason)
     try:
-        _keep(path)
+        reason = files.refusal(path)
+        if not reason:
+            _keep(path)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadInput("report.cannot-write", file=str(path), reason=reason) from None
+        reason = files.reason(error)
+    if reason:
+        raise BadInput("report.cannot-write", file=str(path), reason=reason)
 
 
 def _keep(path: Path) -> None:
