@@ -273,6 +273,34 @@ def test_what_was_measured_is_shown_with_the_trouble(
     assert "broken predicts no numbers (NaN)" in done.stderr
     assert "2 of the 3 models were measured" in done.stderr
     assert "Tiny-Q4_0" in done.stdout
+    again = millstream("loss", models[0], "broken.gguf", models[1], *words, "--json", "--quiet")
+    assert again.returncode == 1
+    said = json.loads(again.stdout)["loss"]
+    assert [quant["name"] for quant in said["quants"]] == ["Tiny-Q4_0"]
+    assert [note["key"] for note in said["missing"]] == ["loss.cut", "loss.left-out"]
+
+
+def test_all_files_that_are_no_good_are_told(
+    millstream: Run, models: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "cut.gguf").write_bytes(Path(models[1]).read_bytes()[:-1000])
+    (tmp_path / "other.gguf").write_bytes(b"GGML" + bytes(100))
+    done = millstream("loss", models[0], "cut.gguf", models[1], "other.gguf", "nowhere.gguf")
+    assert done.returncode == 2
+    assert [name in done.stderr for name in ("cut.gguf", "other.gguf", "nowhere.gguf")] == [
+        True
+    ] * 3
+    assert done.stderr.count("Error:") == 3
+
+
+def test_a_circle_of_links_as_a_text(
+    millstream: Run, models: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "one.txt").symlink_to(tmp_path / "other.txt")
+    (tmp_path / "other.txt").symlink_to(tmp_path / "one.txt")
+    done = millstream("loss", *models, "--text", "one.txt")
+    assert done.returncode == 2
+    assert "one.txt cannot be read: Too many levels of symbolic links" in done.stderr
 
 
 def test_ctrl_c(person: Callable[..., Person], models: tuple[str, str], tmp_path: Path) -> None:

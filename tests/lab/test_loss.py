@@ -29,9 +29,10 @@ from lab.models import VOCABULARY, llama
 from millstream.base import BadInput, Failed, NotHere, set_language
 from millstream.lab import jobs, likelihood, predictor, tasks, texts
 from millstream.lab import loss as losses
-from millstream.lab.loss import Loss, Model, Options, Progress, Text, measure
+from millstream.lab.loss import Kept, Loss, Model, Options, Progress, Text, measure
 from millstream.lab.origin import dequantized, quantized
 from millstream.lab.quantizer import quantize
+from millstream.lab.report import html
 from millstream.lab.report import loss as reports
 from millstream.models import gguf
 from millstream.models.embedded import memory
@@ -505,19 +506,26 @@ def test_a_model_without_numbers_does_not_stop_the_others(
     broken = damaged(folder, tmp_path / "broken.gguf", "output.weight")
     quants = [model(folder, "Q8_0"), broken, model(folder, "Q4_0")]
     options = Options(64, 2, 32, 1, ("en",), tmp_path, together)
-    kept: list[Loss] = []
-    with pytest.raises(Failed, match="broken predicts no numbers"):
-        asyncio.run(measure(model(folder, "F16"), quants, [SOME], options, kept=kept))
-    (found,) = kept
+    kept = Kept()
+    found = asyncio.run(measure(model(folder, "F16"), quants, [SOME], options, kept=kept))
     assert [quant.type for quant in found.quants] == ["Q8_0", "Q4_0"]
+    (trouble,) = kept.left
+    assert "broken predicts no numbers" in trouble.message
+    said, why = (note.text for note in found.missing)
+    assert "3 of the 4 models were measured" in said
+    assert "Left out: broken predicts no numbers" in why
+    page = html.render(reports.report(found))
+    assert said in page
+    assert "Left out: broken" in page
     whole = asyncio.run(measure(model(folder, "F16"), [quants[0], quants[2]], [SOME], options))
+    assert not whole.missing
     for field in ("texts", "whole", "tasks"):
         mine, theirs = ([getattr(q, field) for q in each.quants] for each in (found, whole))
         assert mine == theirs
 
 
 def test_a_cancel_keeps_the_models_that_were_finished(folder: Path, tmp_path: Path) -> None:
-    kept: list[Loss] = []
+    kept = Kept()
 
     async def cancelled() -> None:
         def listen(progress: Progress) -> None:
@@ -532,8 +540,30 @@ def test_a_cancel_keeps_the_models_that_were_finished(folder: Path, tmp_path: Pa
             await task
 
     asyncio.run(cancelled())
-    (found,) = kept
-    assert [quant.type for quant in found.quants] == ["Q8_0"]
+    assert kept.loss is not None
+    assert [quant.type for quant in kept.loss.quants] == ["Q8_0"]
+    assert "2 of the 3 models" in kept.loss.missing[0].text
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_all_that_are_no_good_are_told(folder: Path, tmp_path: Path, together: bool) -> None:
+    broken = [
+        damaged(folder, tmp_path / f"{name}.gguf", "output.weight") for name in ("one", "other")
+    ]
+    kept = Kept()
+    options = Options(64, 2, 32, 1, (), tmp_path, together)
+    with pytest.raises(Failed, match="one predicts no numbers"):
+        asyncio.run(measure(model(folder, "F16"), broken, [SOME], options, kept=kept))
+    assert [error.values["model"] for error in kept.left] == ["one", "other"]
+    assert kept.loss is None
+
+
+def test_all_that_have_other_words_are_told(folder: Path, tmp_path: Path) -> None:
+    none = [Model.of(llama(tmp_path / f"{name}.gguf", words=False)) for name in ("one", "other")]
+    kept = Kept()
+    with pytest.raises(BadInput, match="one and Tiny-F16"):
+        asyncio.run(measure(model(folder, "F16"), none, [SOME], kept=kept))
+    assert [error.values["model"] for error in kept.left] == ["one", "other"]
 
 
 def children() -> list[int]:
@@ -567,6 +597,14 @@ def test_a_model_that_breaks_its_runtime_is_named(
         assert message in str(caught.value)
         assert list(tmp_path.iterdir()) == []
         assert children() == []
+        kept = Kept()
+        work = measure(several[0], several[1:], [SOME], options, listen, kept)
+        if together and number == signal.SIGKILL:  # too much for the memory, all of them
+            with pytest.raises(Failed):
+                asyncio.run(work)
+            continue
+        assert [quant.type for quant in asyncio.run(work).quants] == ["Q4_0"]
+        assert message in kept.left[0].message
 
 
 def test_a_cancel_leaves_nothing(folder: Path, tmp_path: Path) -> None:

@@ -22,7 +22,15 @@ from millstream.cli.terminal import StatusLine, Terminal, clean, label, percent
 if TYPE_CHECKING:
     from millstream import dsl
     from millstream.lab.cases import AppRun, Case, Peak, Ran, Run
-    from millstream.lab.loss import Loss, Model, Options, Original, Progress, Quant, Text
+    from millstream.lab.loss import (
+        Loss,
+        Model,
+        Options,
+        Original,
+        Progress,
+        Quant,
+        Text,
+    )
     from millstream.lab.names import Model as Named
     from millstream.runtime import App
     from millstream.runtime.machine import Machine
@@ -62,40 +70,70 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
     ours = _App(args, terminal) if args.app else None
     here = machine(args, terminal)
     try:
-        models = await _models([args.base, *args.quants], here)
+        models = await _models([args.base, *args.quants], here, terminal)
     finally:
         await here.close()
-    line = _Line(terminal)
-    loss: Loss | None = None
-    kept: list[Loss] = []
-    apps: list[AppRun] = []
+    work = _Work(ours, _Line(terminal))
     ended: MillstreamError | asyncio.CancelledError | None = None
     try:
-        if ours is not None:
-            await ours.prepare(models[0].path)
-        if texts or options.languages:
-            from millstream.lab.loss import measure
-
-            loss = await measure(models[0], models[1:], texts, options, line.show, kept)
-        if ours is not None:
-            await ours.run(models, line, apps)
+        await work.do(models, texts, options)
     except (MillstreamError, asyncio.CancelledError) as error:
-        loss = loss or next(iter(kept), None)
-        if loss is None and not apps:
-            raise
-        ended = error  # what was measured before it is shown all the same
+        ended = error
     finally:
-        line.say("")
-    _finish(loss, apps, ours.name if ours is not None else "", args, terminal)
-    if loss is not None and kept:
-        done, total = len(loss.quants) + 1, len(models)
-        terminal.err(terminal.paint("! ", "yellow") + say("loss.cut", done=done, total=total))
-    if ours is not None and apps and ended is not None:
-        done, total = sum(len(run.outcomes) for run in apps), len(ours.cases) * len(models)
-        terminal.err(terminal.paint("! ", "yellow") + say("loss.app-cut", done=done, total=total))
+        work.line.say("")
+    if work.loss is not None or work.apps:
+        _finish(work.loss, work.apps, ours.name if ours is not None else "", args, terminal)
+    elif isinstance(ended, asyncio.CancelledError):
+        raise ended
+    if ours is not None and ended is not None and 0 < work.cases < work.all_cases:
+        text = say("loss.app-cut", done=work.cases, total=work.all_cases)
+        terminal.err(terminal.paint("! ", "yellow") + text)
+    for trouble in work.kept.left:
+        if trouble is not ended:
+            terminal.error(trouble)
     if isinstance(ended, MillstreamError):
         raise ended
     return 0 if ended is None else INTERRUPTED
+
+
+class _Work:
+    """What is measured, and what has come of it when that ends. all_cases: that were to run, on
+    all models."""
+
+    def __init__(self, ours: _App | None, line: _Line) -> None:
+        from millstream.lab.loss import Kept
+
+        self.ours, self.line = ours, line
+        self.kept = Kept()
+        self.loss: Loss | None = None
+        self.apps: list[AppRun] = []
+        self.all_cases = 0
+
+    async def do(self, models: Sequence[Model], texts: Sequence[Text], options: Options) -> None:
+        """Everything, without the models that are no good. Raises the first trouble in the end."""
+        from millstream.lab.loss import measure
+
+        if self.ours is not None:
+            await self.ours.prepare(models[0].path)
+        if texts or options.languages:
+            base, *quants = models
+            try:
+                self.loss = await measure(base, quants, texts, options, self.line.show, self.kept)
+            except BaseException:
+                self.loss = self.kept.loss
+                raise
+            good = {self.loss.base.path, *(quant.path for quant in self.loss.quants)}
+            models = [model for model in models if str(model.path) in good]
+        if self.ours is not None:
+            self.all_cases = len(self.ours.cases) * len(models)
+            await self.ours.run(models, self.line, self.apps)
+        if self.kept.left:
+            raise self.kept.left[0]
+
+    @property
+    def cases(self) -> int:
+        """Those that have run."""
+        return sum(len(run.outcomes) for run in self.apps)
 
 
 # ----------------------------------------------------------------------------------- what is asked
@@ -170,17 +208,25 @@ def _text(word: str) -> Text:
         raise BadInput("loss.text-not-utf8", file=name, at=error.start + 1) from None
 
 
-async def _models(words: Sequence[str], here: Machine) -> list[Model]:
-    """The models that words mean, under names that differ. Raises BadInput, NotHere."""
+async def _models(words: Sequence[str], here: Machine, terminal: Terminal) -> list[Model]:
+    """The models that words mean, under names that differ. Raises BadInput, NotHere; of several
+    troubles the last one, the others are told."""
     from millstream.lab import names
     from millstream.lab.loss import Model
 
-    models = []
+    models, bad = [], []
     for word in words:
-        found = await names.find(word, here.home, here.http)
-        if found.path is None:
-            raise _no_file(word, found)
-        models.append(Model.of(found.path, found.name))
+        try:
+            found = await names.find(word, here.home, here.http)
+            if found.path is None:
+                raise _no_file(word, found)
+            models.append(Model.of(found.path, found.name))
+        except MillstreamError as error:
+            bad.append(error)
+    for trouble in bad[:-1]:
+        terminal.error(trouble)
+    if bad:
+        raise bad[-1]
     count = Counter(model.name for model in models)
     return [
         model
@@ -322,6 +368,8 @@ def _finish(
     else:
         if loss is not None:
             _tell(loss, terminal)
+            if loss.missing:
+                terminal.err(terminal.paint("! ", "yellow") + loss.missing[0].text)
         if apps:
             _tell_app(apps, app, args, terminal)
 

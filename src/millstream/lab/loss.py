@@ -16,7 +16,7 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -51,7 +51,10 @@ _ITS_OWN = (  # trouble that says nothing of other models
     "loss.no-logits",
     "embedded.refused",
     "embedded.unknown-architecture",
+    "quantize.crashed",
+    "quantize.crashed-silently",
 )
+_ALONE = "loss.killed"  # is its own, too, where it was in memory alone
 _FEW = 1000  # tokens below which a figure says little
 _TOKENIZER = (
     "tokenizer.ggml.model",
@@ -192,7 +195,8 @@ class Quant(msgspec.Struct, frozen=True):
 
 class Loss(msgspec.Struct, frozen=True):
     """Everything that was found. together: whether all models were in memory at once. decoding,
-    comparing: seconds of the work that the models did, and of the arithmetic on top."""
+    comparing: seconds of the work that the models did, and of the arithmetic on top. missing: how
+    many of the models are not among these figures, then why."""
 
     base: Original
     quants: tuple[Quant, ...]
@@ -205,9 +209,19 @@ class Loss(msgspec.Struct, frozen=True):
     decoding: float
     comparing: float
     notes: tuple[Note, ...]
+    missing: tuple[Note, ...] = ()
 
 
 Listen = Callable[[Progress], None]
+
+
+class Kept:
+    """What a measurement has besides its result. left: the troubles of models that were left out;
+    loss: what was measured until it was cancelled, or ended by an error."""
+
+    def __init__(self) -> None:
+        self.left: list[MillstreamError] = []
+        self.loss: Loss | None = None
 
 
 def shipped(languages: Sequence[str] = texts.LANGUAGES) -> list[Text]:
@@ -221,26 +235,31 @@ async def measure(
     read: Sequence[Text],
     options: Options = Options(),  # noqa: B008
     listen: Listen = lambda progress: None,
-    kept: list[Loss] | None = None,
+    kept: Kept | None = None,
 ) -> Loss:
-    """Measure models against the base. kept: with a list here a model that is no good does not
-    stop the others, and the list takes what was measured before an error is raised, or a cancel.
+    """Measure models against the base. kept: with this a model that is no good is left out, unless
+    no other is there.
 
     Raises BadInput (models that don't go together, a text that is too short), NotHere (no memory,
     no room on the disk, no library), Failed (a model that breaks its runtime, or gives no
     numbers). The files are only read."""
     began = time.monotonic()
     models = [base, *quants]
-    check(base, quants, options)
+    for error in _no_pairs(base, quants, options):
+        if kept is None:
+            raise error
+        kept.left.append(error)
+    if kept is not None and kept.left:
+        raise kept.left[0]
     together = _together(models, options)
-    work = _Work(models, read, options, listen, goes_on=kept is not None)
+    work = _Work(models, read, options, listen, kept)
     try:
         await (work.together() if together else work.one_by_one())
-        if work.trouble is not None:
-            raise work.trouble
+        if kept is not None and kept.left and len(work.finished) < 2:
+            raise kept.left[0]
     except (MillstreamError, asyncio.CancelledError):
         if kept is not None and len(work.finished) > 1:
-            kept.append(work.found(time.monotonic() - began, together))
+            kept.loss = work.found(time.monotonic() - began, together)
         raise
     return work.found(time.monotonic() - began, together)
 
@@ -248,15 +267,18 @@ async def measure(
 # ---------------------------------------------------------------------- what can be measured at all
 
 
-def check(base: Model, quants: Sequence[Model], options: Options) -> None:
-    """See that models can be compared. Raises BadInput."""
+def _no_pairs(base: Model, quants: Sequence[Model], options: Options) -> Iterator[MillstreamError]:
+    """Why models can't be compared."""
     trained = base.header.context_length
     if trained and options.context > trained:
-        raise BadInput(
+        yield BadInput(
             "loss.long-context", context=options.context, model=base.name, trained=trained
         )
     for quant in quants:
-        same_words(base, quant)
+        try:
+            same_words(base, quant)
+        except BadInput as error:
+            yield error
 
 
 def same_words(base: Model, other: Model) -> None:
@@ -330,12 +352,10 @@ class _Work:
         read: Sequence[Text],
         options: Options,
         listen: Listen,
-        *,
-        goes_on: bool = False,
+        kept: Kept | None,
     ) -> None:
         self.models, self.read, self.options, self.listen = models, read, options, listen
-        self.goes_on = goes_on  # without a model that is no good
-        self.trouble: MillstreamError | None = None  # the first that such a model had
+        self.kept = kept
         self.finished: list[int] = []
         self.items = [
             (language, item) for language in options.languages for item in tasks.items(language)
@@ -365,17 +385,19 @@ class _Work:
             except MillstreamError as error:
                 names = [self.models[i].name for i in everyone]
                 bad = str(error.values.get("model"))
-                if len(everyone) < 3 or bad == names[0] or names.count(bad) != 1:
+                if bad == names[0] or names.count(bad) != 1:
                     raise
                 self._leave_out(error)
+                if len(everyone) < 3:
+                    return
                 everyone = [i for i in everyone if self.models[i].name != bad]
                 self._clear()
 
-    def _leave_out(self, error: MillstreamError) -> None:
+    def _leave_out(self, error: MillstreamError, *more: str) -> None:
         """Go on after the trouble of a model, if it is one of its own. Raises it else."""
-        if not self.goes_on or error.code not in _ITS_OWN:
+        if self.kept is None or error.code not in (*_ITS_OWN, *more):
             raise error
-        self.trouble = self.trouble or error
+        self.kept.left.append(error)
 
     async def one_by_one(self) -> None:
         folder = self.options.folder or Path(tempfile.gettempdir())
@@ -394,7 +416,7 @@ class _Work:
                     await self._run([number], [0, number], stored=True, chosen=chosen, **rows)
                     self.finished.append(number)
                 except MillstreamError as error:
-                    self._leave_out(error)
+                    self._leave_out(error, _ALONE)
 
     async def _run(
         self, loaded: list[int], told: list[int], *, chosen: int = 0, **more: Any
@@ -490,7 +512,15 @@ class _Work:
             self.decoding,
             self.comparing,
             tuple(_notes(base, others, original, quants)),
+            tuple(self._missing()),
         )
+
+    def _missing(self) -> Iterator[Note]:
+        if len(self.finished) < len(self.models):
+            done, total = len(self.finished), len(self.models)
+            yield Note("loss.cut", {"done": done, "total": total})
+        for error in self.kept.left if self.kept is not None else ():
+            yield Note("loss.left-out", {"reason": error.message})
 
     def _quant(self, number: int) -> Quant:
         model = self.models[number]

@@ -305,6 +305,10 @@ MESSAGES = {
         "{done} of the {total} models were measured, and are what is shown.",
         "{total} 个模型中完成了 {done} 个的测量，以上只是这些。",
     ),
+    "left-out": Text(
+        "Left out: {reason}",
+        "未包含：{reason}",
+    ),
     "app-cut": Text(
         "Interrupted: {done} of the {total} runs of cases were done, and are what is shown.",
         "已中断：{total} 次用例运行中完成了 {done} 次，以上只是这些。",

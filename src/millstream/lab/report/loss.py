@@ -45,6 +45,7 @@ def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Rep
     names = short(known)
     if loss is not None:
         base = loss.base.name
+        summary += [note.text for note in loss.missing[:1]]
         facts += _facts(loss)
         measured = [quant for quant in loss.quants if quant.whole is not None]
         if measured:
@@ -60,9 +61,9 @@ def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Rep
         summary.append(_app_summary(apps, names))
         title = f"{say('loss.section-app')}: {app}"
         sections.append(Section(title, tuple(_app(apps, names))))
-    if loss is not None and loss.notes:
-        notes = tuple(note.text for note in loss.notes)
-        sections.append(Section(say("loss.section-notes"), notes))
+    if loss is not None and (notes := (*loss.missing[1:], *loss.notes)):
+        texts = tuple(note.text for note in notes)
+        sections.append(Section(say("loss.section-notes"), texts))
     meanings = [say("loss.definitions")] if loss is not None else []
     meanings += [say("loss.definitions-app")] if apps else []
     sections.append(Section(say("loss.section-definitions"), tuple(meanings)))
