@@ -308,6 +308,8 @@ def test_names_for_the_shelf() -> None:
     assert shelf_name("模 型") == "模-型"
     assert shelf_name("模" * 100) == "模" * 42
     assert shelf_name("?") == "model"
+    assert shelf_name("👩‍🚀️ Pilot-2B") == "Pilot-2B"  # of several parts, some of which are marks
+    assert shelf_name("\u0301é") == "é"
 
 
 def test_pages_of_the_hubs() -> None:

@@ -127,7 +127,7 @@ async def _prepare(
     found = await hardware.look()
     bench = Bench(ask, machine=found, speed=speed, tell=line.show)
     bench.run.measured += [
-        Measured(name, "endpoint", trouble=Trouble.of(error)) for name, error in lost.items()
+        Measured(name, "missing", trouble=Trouble.of(error)) for name, error in lost.items()
     ]
     return bench, subjects
 

@@ -8,6 +8,7 @@ somebody dropped in has no manifest and is listed all the same. A model in sever
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -140,9 +141,10 @@ class Shelf:
 
 def plain_name(text: str) -> str:
     """A text with dashes for all that a model's name cannot have: spaces, signs, path characters.
-    Letters of every script stay."""
+    Letters of every script stay; it begins with one, or with a digit. "" where there is none."""
     letters = unicodedata.normalize("NFC", text)
-    return re.sub(" +", "-", "".join(c if _in_names(c) else " " for c in letters))
+    name = re.sub(" +", "-", "".join(c if _in_names(c) else " " for c in letters))
+    return "".join(itertools.dropwhile(lambda c: not c.isalnum(), name))
 
 
 def _in_names(letter: str) -> bool:

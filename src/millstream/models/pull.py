@@ -221,7 +221,7 @@ def candidates(listing: Listing) -> list[Candidate]:
 
 def shelf_name(text: str) -> str:
     """A name for the shelf out of a file's name."""
-    name = plain_name(text).lstrip("._-").encode()[:_LONGEST]
+    name = plain_name(text).encode()[:_LONGEST]
     return name.decode(errors="ignore") or "model"
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from millstream.models.discovery import Survey
 
 Result = TypeVar("Result")
-Kind = Literal["embedded", "ollama", "endpoint"]
+Kind = Literal["embedded", "ollama", "endpoint", "missing"]
 
 _PROBE = 10.0  # seconds that a server has to show a tokenizer
 _WAITS = (0.25, 0.5, 1.0, 2.0)  # seconds between calls that are not measured, of a busy server
