@@ -232,47 +232,55 @@ def test_noise_is_noticed() -> None:
     assert not speed(rate(), rate(threads=2, spread=9.0, turns=1)).noisy  # nothing to compare
 
 
-def test_a_calibration_is_kept_for_its_machine_and_types(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = Home.open(tmp_path)
-    asked: list[list[str]] = []
+class Timed:
+    """Stands in for the ten seconds of measuring. asked: the types of every time; share: of its
+    cores, that it got."""
 
-    async def measured(types: list[str], **_: object) -> Speed:
-        asked.append(types)
-        return whole(*types)
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.share = 1.0
 
-    monkeypatch.setattr(hardware, "calibrate", measured)
-    for types in (["Q8_0"], ["Q8_0"], ["Q8_0", "F16"], ["F16"]):
-        asyncio.run(hardware.speed(home, types))
-    assert asked == [["Q8_0"], ["F16", "Q8_0"]]
-    asyncio.run(hardware.speed(home, ["F16"], anew=True))
-    assert len(asked) == 3
-    monkeypatch.setattr(hardware, "processor_name", lambda: "another")
-    asyncio.run(hardware.speed(home, ["F16"]))
-    assert len(asked) == 4
-
-
-def test_a_disturbed_calibration_is_kept_for_an_hour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = Home.open(tmp_path)
-    asked: list[list[str]] = []
-
-    async def measured(types: list[str], **_: object) -> Speed:
-        asked.append(types)
+    async def __call__(self, types: list[str], **_: object) -> Speed:
+        self.asked.append(types)
         made = whole(*types)
-        some = [msgspec.structs.replace(each, share=0.5) for each in made.rates]
+        some = [msgspec.structs.replace(each, share=self.share) for each in made.rates]
         return msgspec.structs.replace(made, measured=time.time(), rates=tuple(some))
 
-    monkeypatch.setattr(hardware, "calibrate", measured)
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Timed:
+    made = Timed()
+    monkeypatch.setattr(hardware, "calibrate", made)
+    return made
+
+
+def test_a_calibration_is_kept_for_its_machine_and_types(
+    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.open(tmp_path)
+    for types in (["Q8_0"], ["Q8_0"], ["Q8_0", "F16"], ["F16"]):
+        asyncio.run(hardware.speed(home, types))
+    assert timed.asked == [["Q8_0"], ["F16", "Q8_0"]]
+    asyncio.run(hardware.speed(home, ["F16"], anew=True))
+    assert len(timed.asked) == 3
+    monkeypatch.setattr(hardware, "processor_name", lambda: "another")
+    asyncio.run(hardware.speed(home, ["F16"]))
+    assert len(timed.asked) == 4
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_disturbed_calibration_is_kept_for_an_hour(
+    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    home = Home.open(tmp_path)
+    timed.share = share
     for _ in range(2):
-        assert asyncio.run(hardware.speed(home, ["Q8_0"])).noisy
-    assert asked == [["Q8_0"]]
+        asyncio.run(hardware.speed(home, ["F16", "Q8_0"]))
+    assert timed.asked == [["F16", "Q8_0"]]
     later = time.time() + 3700
     monkeypatch.setattr(time, "time", lambda: later)
     asyncio.run(hardware.speed(home, ["F16"]))
-    assert asked == [["Q8_0"], ["F16", "Q8_0"]]  # nothing that was known is lost
+    assert timed.asked[1:] == [["F16", "Q8_0"]] * (share < 1)  # nothing that was known is lost
 
 
 def test_a_kept_calibration_that_lacks_something_is_made_anew(

@@ -22,15 +22,7 @@ from millstream.cli.terminal import StatusLine, Terminal, clean, label, percent
 if TYPE_CHECKING:
     from millstream import dsl
     from millstream.lab.cases import AppRun, Case, Peak, Ran, Run
-    from millstream.lab.loss import (
-        Loss,
-        Model,
-        Options,
-        Original,
-        Progress,
-        Quant,
-        Text,
-    )
+    from millstream.lab.loss import Loss, Model, Options, Original, Progress, Quant, Text
     from millstream.lab.names import Model as Named
     from millstream.runtime import App
     from millstream.runtime.machine import Machine
