@@ -144,6 +144,7 @@ def test_an_address_that_cannot_even_be_asked_for_its_models(millstream: Run, st
     assert dead in done.stderr
     both = millstream("bench", dead, f"{dead}/", *QUICK, "--json")
     assert both.returncode == 3
+    assert [each["kind"] for each in json.loads(both.stdout)["measured"]] == ["missing"] * 2
     assert [each["label"] for each in json.loads(both.stdout)["measured"]] == [dead, f"{dead}/"]
 
 
