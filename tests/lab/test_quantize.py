@@ -545,7 +545,33 @@ def test_a_converter_that_fails_says_why(tmp_path: Path, does: str, words: str) 
         asyncio.run(work())
     assert words in caught.value.message
     assert "Tiny" in caught.value.message
+    assert ".passing-" not in caught.value.next_step  # that folder is gone: it could not be run
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_converter_may_be_a_script_for_another_python(tmp_path: Path, source: Path) -> None:
+    does = f"shutil.copyfile({str(source)!r}, target)"
+
+    async def work(program: str) -> Path:
+        async with converted(folder_of_safetensors(tmp_path), tmp_path / "out", program) as file:
+            return file
+
+    script = converter(tmp_path, does)
+    other = tmp_path / "another Python"
+    other.symlink_to(sys.executable)
+    assert asyncio.run(work(f"'{other}' {script}")).name == "Tiny.gguf"
+
+
+def test_what_the_python_of_a_converter_lacks_is_told(tmp_path: Path) -> None:
+    async def work() -> None:
+        program = converter(tmp_path, "import a_torch_that_is_not_here")
+        async with converted(folder_of_safetensors(tmp_path), tmp_path / "out", program):
+            pass
+
+    with pytest.raises(Failed, match="a_torch_that_is_not_here") as caught:
+        asyncio.run(work())
+    assert "millstream[convert]" in caught.value.next_step
+    assert "/path/to/python" in caught.value.next_step
 
 
 def test_without_a_converter_its_package_is_named(

