@@ -87,8 +87,9 @@ async def test_an_answer_under_a_schema(served: tuple[Router, Any, str]) -> None
     setattr(server, field, ['{"name":', ' "林"}'])
     name = {"type": "string", "minLength": 1, "maxLength": 9}
     schema = {"type": "object", "properties": {"name": name}, "required": ["name"]}
-    _, end = await said(router, request(schema=schema))
-    assert end.structured == {"name": "林"}
+    for _ in range(2):  # what the adapter learned of the model is there at the second one
+        _, end = await said(router, request(schema=schema))
+        assert end.structured == {"name": "林"}
     if isinstance(server, anthropic_server.AnthropicServer):
         # Not Anthropic's own address: such servers may ignore the schema, so words say it too.
         body = server.calls("/v1/messages")[-1]

@@ -78,9 +78,9 @@ async def generate(
 
 async def _open(http: Http, target: Target, request: ModelRequest) -> Exchange:
     """The begun answer to a request, with what the model refuses left out."""
-    learned: list[str] = http.learned.setdefault(target.identity, [])
+    refused = http.refused.setdefault(target.identity, [])
     body = _body(target, request)
-    for what in learned:
+    for what in refused:
         _go_without(body, what)
     while True:
         exchange = http.stream(
@@ -96,7 +96,7 @@ async def _open(http: Http, target: Target, request: ModelRequest) -> Exchange:
             _go_without(body, concession.what)
             # What is wrong with a schema is not wrong with the next one.
             if concession.what != "schema":
-                learned.append(concession.what)
+                refused.append(concession.what)
 
 
 def _address(target: Target) -> str:

@@ -118,7 +118,9 @@ class Http:
         self.notice = notice
         # Origins of servers that are processes of ours → why such a process is gone, if it is.
         self.causes: dict[str, Callable[[], Exception | None]] = {}
-        # What adapters learn of models (`Target.identity`), and need not ask or be refused again.
+        # Of models (`Target.identity`): the parts of a request that one refused, and that are left
+        # out from then on; and what else its adapter learned, and need not ask again.
+        self.refused: dict[tuple[str, str, str], list[str]] = {}
         self.learned: dict[tuple[str, str, str], Any] = {}
         self._proxies = Proxies(os.environ if environ is None else environ, proxy)
         self._routes: dict[str, Route] = {}  # by origin

@@ -153,9 +153,9 @@ class _Call:
         self._checked = request.schema is not None
         self._wanted = self._checked and _holds(self._body)
         self._patience = _CONCESSIONS
-        self._learned: list[str] = http.learned.setdefault(target.identity, [])
-        for i, name in enumerate(self._learned):
-            concessions.concede(self._body, name, self._learned[:i])
+        self._without = http.refused.setdefault(target.identity, [])
+        for i, name in enumerate(self._without):
+            concessions.concede(self._body, name, self._without[:i])
 
     def send(self) -> Exchange:
         """The request and its answer. Raises Concession for what the server refuses."""
@@ -167,8 +167,8 @@ class _Call:
         """Go without what was refused: from now on, or where it depends on the call, this once."""
         name = concession.name
         if not concession.once:
-            concessions.concede(self._body, name, self._learned)
-            self._learned.append(name)
+            concessions.concede(self._body, name, self._without)
+            self._without.append(name)
         elif concession.value is not None:
             self._body[name] = concession.value
         else:

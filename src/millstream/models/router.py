@@ -90,7 +90,7 @@ class Router:
 
     async def _structured(self, request: ModelRequest) -> Items:
         target = await self.resolve(request.model)
-        if "response_format" in self.http.learned.get(target.identity, ()):  # refused before
+        if "response_format" in self.http.refused.get(target.identity, ()):
             quirks = msgspec.structs.replace(target.quirks, schema="json_object")
             target = msgspec.structs.replace(target, quirks=quirks)
         answer = partial(self._answer, target=target)
