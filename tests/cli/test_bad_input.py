@@ -213,6 +213,62 @@ def test_a_file_where_a_command_should_be(say: Say, tmp_path: Path) -> None:
     assert "millstream run app.yml" in text
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("fit", "nope.gguf"), "gguf.missing"),
+        (("quantize", "nope.gguf", "-t", "Q8_0"), "gguf.missing"),
+        (("bench", "nope"), "home.no-model"),
+        (("loss", "nope.gguf"), ""),
+        (("compare", "nope.gguf"), "gguf.missing"),
+        (("inputs", "nope.yml"), "dsl.no-file"),
+        (("models", "show", "nope"), "home.no-model"),
+        (("doctor", "--bogus"), "cli.no-option-near"),
+        (("settings", "--home", "a-file"), ""),
+        (("run", "nope.yml"), "dsl.no-file"),
+        (("run", "nope.yml", "--bind", "x"), "home.bind-form"),
+        (("run", "nope.yml", "--limits", "x"), "cli.not-one-of"),
+        (("check", "empty"), ""),
+    ],
+)
+def test_who_asks_for_json_gets_an_error_as_json(
+    millstream: Run, tmp_path: Path, words: tuple[str, ...], code: str
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "empty").mkdir()
+    done = millstream(*words, "--json")
+    told = json.loads(done.stdout)
+    assert told["error"]["message"] in done.stderr.replace("\n", " ")
+    assert not code or told["error"]["code"] == code
+    assert done.returncode in (1, 2, 3)
+    if words[0] == "run":
+        assert told["status"] == "failed"
+
+
+def test_options_of_a_list_need_no_list(millstream: Run) -> None:
+    for command in ("models", "bind", "keys", "endpoints", "settings"):
+        bare, whole = (millstream(command, *more, "--json") for more in ((), ("list",)))
+        assert (bare.returncode, bare.stdout) == (0, whole.stdout)
+
+
+def test_a_fault_inside_of_a_run_shows_where_it_is(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yml").write_text(app(PLAIN, edges("start>end")))
+
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("millstream.nodes.end.End.run", broken)
+    words = ("run", str(tmp_path / "a.yml"), "name=Ann")
+    code, text = say(*words)
+    assert code == 1
+    assert "ZeroDivisionError: oops" in text
+    assert "Traceback" not in text
+    monkeypatch.setenv("MILLSTREAM_DEBUG", "1")
+    assert "in broken" in say(*words)[1]
+
+
 def test_an_envelope_is_accepted(millstream: Run, tmp_path: Path) -> None:
     inner = app(PLAIN, edges("start>end"))
     (tmp_path / "wrapped.json").write_text(json.dumps({"data": inner}))

@@ -17,11 +17,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from millstream.base import BadInput, Failed, MillstreamError, redact, say, set_language
-from millstream.cli.parser import Parser, build, command, unknown_option
+from millstream.cli.parser import COMMANDS, Parser, build, command, unknown_option
 from millstream.cli.terminal import Terminal
 
 OK = 0
 INTERRUPTED = 130
+LIST = "list"
 READER_GONE = 141  # as a shell reports a process that SIGPIPE ended
 
 
@@ -29,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code. See docs/cli.md for the codes."""
     _open_what_is_closed()
     terminal = Terminal(color=_wanted_color(argv))
+    debug = _debugging()
     try:
         set_language(_wanted_language(argv))
         args = _parse(argv)
@@ -46,20 +48,36 @@ def main(argv: Sequence[str]) -> int:
         _forget_output()
         return READER_GONE
     except MillstreamError as error:
-        _debug()
-        terminal.error(error)
-        return error.exit_code
+        if debug:
+            _show_traceback(error)
+        return _refused(error, argv, terminal)
     except Exception as fault:
-        _debug()
+        if debug:
+            _show_traceback(fault)
         if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
             terminal.error(Failed("cli.disk-full", where=fault.filename or say("cli.stdout")))
             _forget_output()
             return Failed.exit_code
         problem = redact(f"{type(fault).__name__}: {fault}")
-        terminal.error(Failed("base.unexpected", problem=problem))
-        return Failed.exit_code
+        return _refused(Failed("base.unexpected", problem=problem), argv, terminal)
     finally:
         set_language(None)
+
+
+def _refused(error: MillstreamError, argv: Sequence[str], terminal: Terminal) -> int:
+    """Say an error, and also as JSON to whoever asked for JSON and has got nothing else."""
+    terminal.error(error)
+    words = list(argv[: argv.index("--")] if "--" in argv else argv)
+    form = next((word[2:] for word in words if word in ("--json", "--events")), "")
+    if form and not terminal.wrote:
+        from millstream.engine.events import encode
+
+        name = next((word for word in words if word in COMMANDS), "")
+        refusal = getattr(command(name), "refusal", None) if name else None
+        told = refusal(error, form) if refusal else {"error": error.as_dict()}
+        with suppress(BrokenPipeError):
+            terminal.write(encode(told).decode() + "\n")
+    return error.exit_code
 
 
 @contextmanager
@@ -104,6 +122,9 @@ def _parse(argv: Sequence[str]) -> Namespace | None:
     except SystemExit:  # argparse has printed the help or the version
         return None
     chosen = _chosen(parser, args)
+    if rest and LIST in chosen.inner and getattr(args, "action", "") is None:
+        at = list(argv).index(args.command) + 1  # an option of the list, whose name may be left out
+        return _parse([*argv[:at], LIST, *argv[at:]])
     for word in rest:
         if word.startswith("-") and word != "-":
             raise unknown_option(chosen, word)
@@ -148,8 +169,24 @@ def _forget_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _debug() -> None:
-    if os.environ.get("MILLSTREAM_DEBUG"):
-        import traceback
+def _debugging() -> bool:
+    """Whether somebody wants to see where faults are; those inside of a run are logged."""
+    if not os.environ.get("MILLSTREAM_DEBUG"):
+        return False
+    import logging
 
-        traceback.print_exc()
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1]:
+                _show_traceback(record.exc_info[1])
+
+    log = logging.getLogger("millstream")
+    log.setLevel(logging.DEBUG)
+    log.handlers[:] = [Handler()]
+    return True
+
+
+def _show_traceback(fault: BaseException) -> None:
+    import traceback
+
+    sys.stderr.write(redact("".join(traceback.format_exception(fault))))

@@ -51,6 +51,9 @@ leaves results, substitutes and errors. `MILLSTREAM_DEBUG=1` adds the traceback 
 
 `check` of several files ends with the worst of their codes: 0, then 4, then 3, then 2.
 
+With `--json` the error that ends a command before it has a result is on standard output, too: an
+object with `error` (of `run`: a whole result, as below), beside the sentences on standard error.
+
 ## The result as JSON
 
 `millstream run --json` prints one object, described by [result.schema.json](result.schema.json):

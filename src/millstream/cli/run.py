@@ -53,21 +53,14 @@ def arguments(parser: Parser) -> None:
     parser.set_defaults(more="inputs", form=TEXT)
 
 
+def refusal(error: MillstreamError, form: str) -> Result | RunFinished:
+    """What ends before it begins, in the form of what would have come."""
+    if form == JSON:
+        return Result(status="failed", error=error.as_dict())
+    return RunFinished(1, "failed", {}, 0.0, 0, Usage(), error=error.as_dict())
+
+
 def run(args: Namespace, terminal: Terminal) -> int:
-    try:
-        return _run(args, terminal)
-    except MillstreamError as error:
-        refused: Any = None
-        if args.form == JSON:
-            refused = Result(status="failed", error=error.as_dict())
-        elif args.form == EVENTS:  # a run that has begun ends with its own event
-            refused = RunFinished(1, "failed", {}, 0.0, 0, Usage(), error=error.as_dict())
-        if refused is not None:
-            terminal.write(encode(refused).decode() + "\n")
-        raise
-
-
-def _run(args: Namespace, terminal: Terminal) -> int:
     app = load(args, terminal)
     app.limits = limits(args)
     app.sound()

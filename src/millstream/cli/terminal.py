@@ -56,6 +56,7 @@ class Terminal:
         self._color = color
         self._status = ""
         self.ending = False  # whoever started this wants it to end
+        self.wrote = False  # something, on standard output
         self.teller: Callable[[str], None] = self.err
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
@@ -99,10 +100,12 @@ class Terminal:
 
     def out(self, text: str = "", end: str = "\n") -> None:
         """A line of our own on standard output."""
+        self.wrote = True
         sys.stdout.write(fit_signs(text, sys.stdout) + end)
 
     def write(self, text: str) -> None:
         """Data, sent at once: as it is into a pipe or a file, harmless to a terminal."""
+        self.wrote = True
         sys.stdout.write(clean(text) if self.out_is_tty else text)
         sys.stdout.flush()
 

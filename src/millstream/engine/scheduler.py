@@ -10,6 +10,7 @@ the same completions in the same order give the same run, under any asyncio loop
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -559,6 +560,7 @@ def as_error(caught: BaseException) -> MillstreamError:
     problem = f"{type(caught).__name__}: {caught}"
     error = Failed(key or "base.unexpected", problem=problem, error_type=type(caught).__name__)
     error.__cause__ = caught
+    logging.getLogger("millstream").debug(problem, exc_info=caught)
     return error
 
 
