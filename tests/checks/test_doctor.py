@@ -409,6 +409,8 @@ def test_each_kind_of_server_is_opened_in_its_own_way(kind, command):
         ({"HTTPS_PROXY": "proxy:3128", "NO_PROXY": "example.com, localhost"}, "proxy"),
         ({"http_proxy": "http://proxy", "no_proxy": "*"}, "proxy"),
         ({"ALL_PROXY": "socks5h://127.0.0.1:1080"}, "proxy-socks"),
+        ({"HTTPS_PROXY": "proxy:port"}, "proxy-bad"),
+        ({"HTTPS_PROXY": "http://ada:secret@"}, "proxy-bad"),
     ],
 )
 async def test_proxies(home, environ, code):

@@ -88,8 +88,28 @@ def test_an_unknown_name_says_the_nearest(home):
     assert error.value.message == f"there is no model qwen on the shelf {home.shelf.path}"
     gguf(home.shelf.path / "qwen3-0.6b-q8_0.gguf")
     with pytest.raises(NotHere) as error:
-        home.shelf.get("Qwen3-0.6b")
+        home.shelf.get("Qwen3-0.6b-q8_1")
     assert error.value.message.endswith("; did you mean qwen3-0.6b-q8_0?")
+
+
+@pytest.mark.parametrize(
+    "end", ["-Q8_0", "-q4_k_m", ".Q4_K_M", "-UD-Q4_K_XL", "-IQ2_XXS", "-F16", "-bf16", "-MXFP4_MOE"]
+)
+def test_the_quantization_of_a_name_may_be_left_out(home, end):
+    gguf(home.shelf.path / f"Qwen3-0.6B{end}.gguf")
+    gguf(home.shelf.path / "Qwen3-1.7B-Q8_0.gguf")
+    assert home.shelf.get("qwen3-0.6b").name == f"Qwen3-0.6B{end}"
+    with pytest.raises(NotHere):  # another one is meant
+        home.shelf.get("Qwen3-0.6B-Q2_K")
+
+
+def test_a_name_that_could_be_two_models_is_asked_about(home):
+    for end in ("Q8_0", "Q4_K_M"):
+        gguf(home.shelf.path / f"Qwen3-0.6B-{end}.gguf")
+    with pytest.raises(NotHere) as caught:
+        home.shelf.get("qwen3-0.6b")
+    assert "Qwen3-0.6B-Q4_K_M, Qwen3-0.6B-Q8_0" in str(caught.value)
+    assert home.shelf.get("qwen3-0.6b-q8_0").name == "Qwen3-0.6B-Q8_0"
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "-rf", "a b", "模型?", "a\x00"])

@@ -104,13 +104,18 @@ class TestWhoMayBeReached:
         assert error.code == "models.offline"
 
     @pytest.mark.parametrize(
-        "url", ["ftp://h/x", "localhost:11434", "http://[::1", "http://h:99999/"]
+        "url",
+        [
+            *("ftp://h/x", "localhost:11434", "http://[::1", "http://h:99999/", "http:///x"),
+            *("http://localhost:abc/v1", "http://me:secret@[::1/?key=secret"),
+        ],
     )
     async def test_what_is_no_address(self, url: str) -> None:
         async with Http(environ={}) as http:
             error = await failure(http.request_json("GET", url))
         assert isinstance(error, BadInput)
         assert "is not an http or https address" in str(error)
+        assert "secret" not in str(error)
 
 
 class TestRoads:
@@ -150,6 +155,18 @@ class TestRoads:
         async with Http(environ={"ALL_PROXY": "socks5://me:secret@127.0.0.1:1080"}) as http:
             error = await failure(http.request_json("GET", "http://model.invalid/"))
         assert "SOCKS proxy (socks5://127.0.0.1:1080)" in str(error)
+
+    @pytest.mark.parametrize("proxy", ["foo:bar", "http://me:secret@", "ws://proxy:80"])
+    async def test_what_is_no_proxy(self, proxy: str) -> None:
+        async with Http(environ={"HTTP_PROXY": proxy}) as http:
+            error = await failure(http.request_json("GET", "http://model.invalid/"))
+        assert error.code == "models.bad-proxy"
+        assert "secret" not in str(error)
+
+    async def test_a_proxy_that_nobody_knows(self) -> None:
+        async with Http(environ={"HTTP_PROXY": "http://proxy.invalid:3128"}) as http:
+            error = await failure(http.request_json("GET", "http://model.invalid/"))
+        assert "the name proxy.invalid of the proxy" in str(error)
 
     @pytest.mark.parametrize("asynchronous", [False, True])
     async def test_localhost_is_where_discovery_says(self, asynchronous: bool) -> None:

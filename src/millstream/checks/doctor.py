@@ -34,7 +34,7 @@ from millstream.models.discovery import (
     survey,
     ways,
 )
-from millstream.models.hosts import without_secrets
+from millstream.models.hosts import is_web_address, without_secrets
 from millstream.models.http import is_local_name, is_private
 from millstream.models.peer import Names, Refused, connect
 from millstream.models.surroundings import Listener, Surroundings, is_own_address, listeners
@@ -521,6 +521,8 @@ def _network(home: Home, environ: Mapping[str, str]) -> list[Item]:
     bypassed = {name.strip().lower() for name in lower.get("no_proxy", "").split(",")}
     if proxy.startswith("socks"):
         items.append(Item("network", "warn", "doctor.proxy-socks", values))
+    elif not is_web_address(proxy if "://" in proxy else f"http://{proxy}"):
+        items.append(Item("network", "warn", "doctor.proxy-bad", values))
     elif not network.proxy and not bypassed & {"*", "localhost", "127.0.0.1"}:
         items.append(Item("network", "warn", "doctor.proxy-loopback", values))
     else:

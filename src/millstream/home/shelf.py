@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
 
+_QUANTIZATION = re.compile(r"[-._](ud-)?(i?q\d\w*|tq\d_\d|b?f(16|32)|mxfp4\w*)$")
+
 
 class Manifest(msgspec.Struct, omit_defaults=True):
     """What is known of a model file. sha256: of a model in one file, in hexadecimal. source:
@@ -83,12 +85,19 @@ class Shelf:
         return models
 
     def get(self, name: str) -> ShelfModel:
-        """The model of a name, its case aside; NotHere says the nearest name."""
+        """The model of a name. Its case may differ, and the quantization at its end be left out
+        where only one has the rest of the name. NotHere says the nearest name, or which it could
+        be."""
         models = self.list()
-        for same in (str, str.lower):
-            for model in models:
-                if same(model.name) == same(name):
-                    return model
+        for same in (str, str.lower, _without_quantization):
+            meant = [model for model in models if same(model.name) == same(name)]
+            if same is _without_quantization and same(name) != name.lower():
+                break  # it says which one, and that one is not here
+            if len(meant) > 1 and same is not str:
+                found = ", ".join(model.name for model in meant)
+                raise NotHere("home.which-model", name=name, found=found)
+            if meant:
+                return meant[0]
         near = toml.nearest(name.lower(), [model.name for model in models])
         code = "home.no-model-near" if near else "home.no-model"
         raise NotHere(code, name=name, near=near, path=str(self.path))
@@ -145,6 +154,10 @@ def plain_name(text: str) -> str:
     letters = unicodedata.normalize("NFC", text)
     name = re.sub(" +", "-", "".join(c if _in_names(c) else " " for c in letters))
     return "".join(itertools.dropwhile(lambda c: not c.isalnum(), name))
+
+
+def _without_quantization(name: str) -> str:
+    return _QUANTIZATION.sub("", name.lower())
 
 
 def _in_names(letter: str) -> bool:

@@ -150,6 +150,12 @@ class Survey(msgspec.Struct, frozen=True):
     around: Surroundings
     probes: tuple[Probe, ...]
 
+    def sought(self, kind: str, usual: str) -> str:
+        """Where a server of a kind was looked for: where a person said, else at its usual URL."""
+        given = {"ollama": "OLLAMA_HOST"}.get(kind)
+        found = (p.url for p in self.probes if p.name == kind or (given and p.why == given))
+        return next(found, usual)
+
     @property
     def servers(self) -> list[Server]:
         """The servers that answered, each once however many addresses lead to it."""

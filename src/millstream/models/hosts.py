@@ -25,9 +25,21 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+def is_web_address(url: str) -> bool:
+    """Whether a text is an http or https URL with a host and a port that can be one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def without_secrets(url: str) -> str:
     """A URL without user, password and query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address, say
+        return re.sub("//[^/]*@", "//", re.split("[?#]", url)[0])
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -111,8 +123,10 @@ class Proxies:
             return None
         if "://" not in proxy:
             proxy = "http://" + proxy
-        if not proxy.startswith(("http://", "https://")):
+        if proxy.startswith("socks"):
             raise NotHere("models.socks", proxy=without_secrets(proxy))
+        if not is_web_address(proxy):
+            raise NotHere("models.bad-proxy", proxy=without_secrets(proxy))
         return proxy
 
 

@@ -24,7 +24,7 @@ import msgspec
 
 from millstream.base import BadInput, Failed, MillstreamError, NotHere, redact
 from millstream.base.secret import HIDDEN
-from millstream.models.hosts import Proxies, resolves_privately, without_secrets
+from millstream.models.hosts import Proxies, is_web_address, resolves_privately, without_secrets
 from millstream.models.hosts import is_local_name as is_local_name
 from millstream.models.hosts import is_private as is_private
 from millstream.models.hosts import origin_of as origin_of
@@ -272,19 +272,15 @@ class Http:
         Raises NotHere when `offline` forbids the host and its address is in the URL; a name is
         judged by what it resolves to, when the connection is made.
         """
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise BadInput("models.bad-url", url=url) from None
-        host = parts.hostname
-        if parts.scheme not in ("http", "https") or not host:
+        if not is_web_address(url):
             raise BadInput("models.bad-url", url=without_secrets(url))
+        parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         known = self._routes.get(origin)
         if known is None:  # many calls may begin at once: one of them looks for the way
             finding = self._finding.get(origin)
             if finding is None:
-                look = self._find_route(origin, parts.scheme, host)
+                look = self._find_route(origin, parts.scheme, parts.hostname or "")
                 finding = self._finding[origin] = asyncio.create_task(look)
                 finding.add_done_callback(lambda _: self._finding.pop(origin, None))
             known = self._routes[origin] = await asyncio.shield(finding)
@@ -561,7 +557,9 @@ class Exchange:
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
             return NotHere("models.tls", server=server, problem=_problem(error))
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return NotHere("models.unknown-host", server=server, host=urlsplit(url).hostname)
+            if error.host != urlsplit(url).hostname:
+                return NotHere("models.unknown-proxy", server=server, host=error.host)
+            return NotHere("models.unknown-host", server=server, host=error.host)
         if isinstance(error, aiohttp.InvalidURL):
             return BadInput("models.bad-url", url=without_secrets(url))
         if isinstance(error, aiohttp.ClientConnectorError):

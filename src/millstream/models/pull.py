@@ -373,7 +373,8 @@ async def _by_ollama(name: str, home: Home, http: Http, progress: Listener) -> P
     survey = await discovery.survey(home)
     server = next((server for server in survey.servers if server.kind == "ollama"), None)
     if server is None:
-        raise NotHere("resolver.no-server", kind="ollama", title="Ollama", usual=discovery.OLLAMA)
+        sought = survey.sought("ollama", discovery.OLLAMA)
+        raise NotHere("resolver.no-server", kind="ollama", title="Ollama", url=sought)
     key = home.credentials.get(server.provider)
     layers: dict[str, tuple[int, int]] = {}
     async for step in ollama_models.pull(http, server.base_url, name, key=key):

@@ -145,7 +145,11 @@ class Resolver:
         chosen = self.home.settings.models.default
         if chosen:
             provider, _, name = chosen.partition("/")
-            return await (self.named(provider, name) if name else self._word(chosen))
+            try:
+                return await (self.named(provider, name) if name else self._word(chosen))
+            except NotHere as error:
+                why = error.message
+                raise NotHere("resolver.no-default", model=chosen, why=why) from None
         for server in (await self._survey()).servers:
             models = [m for m in server.models if m.generates and not m.remote]
             if models:
@@ -206,7 +210,8 @@ class Resolver:
                         variable=preset.setting,
                     )
             title = TITLES.get(kind, kind)
-            raise NotHere("resolver.no-server", kind=kind, title=title, usual=preset.base_url)
+            sought = survey.sought(kind, preset.base_url)
+            raise NotHere("resolver.no-server", kind=kind, title=title, url=sought)
         for server in servers:
             if model := find(server, name):
                 return server, model

@@ -295,6 +295,12 @@ MESSAGES = {
         "Set HTTPS_PROXY and HTTP_PROXY to the http:// port of the same proxy program.",
         "请把 HTTPS_PROXY 和 HTTP_PROXY 设为同一代理软件的 http:// 端口。",
     ),
+    "proxy-bad": Text(
+        "{proxy} is named as a proxy and is no address: the internet is out of reach",
+        "{proxy} 被指定为代理，但不是有效地址：无法访问互联网",
+        "Write HTTPS_PROXY and HTTP_PROXY, or the setting network.proxy, as http://host:port.",
+        "请把 HTTPS_PROXY 与 HTTP_PROXY，或设置 network.proxy，写成 http://主机:端口。",
+    ),
     # -------------------------------------------------------------------------------- online
     "hub": Text("{url} answers: models can be pulled", "{url} 有应答：可以拉取模型"),
     "no-hub": Text(

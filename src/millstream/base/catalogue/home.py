@@ -422,6 +422,12 @@ MESSAGES = {
         "List what is here: millstream models; get one: millstream models pull NAME.",
         "查看已有的模型：millstream models；获取模型：millstream models pull 名称。",
     ),
+    "which-model": Text(
+        "more than one model could be meant by {name}: {found}",
+        "{name} 可能指多个模型：{found}",
+        "Write the whole name.",
+        "请写出完整名称。",
+    ),
     "no-model-near": Text(
         "there is no model {name} on the shelf {path}; did you mean {near}?",
         "模型目录 {path} 中没有模型 {name}；是否想用 {near}？",

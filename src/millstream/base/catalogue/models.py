@@ -20,6 +20,19 @@ MESSAGES = {
         "Set HTTPS_PROXY and HTTP_PROXY to the http:// port of the same proxy program.",
         "请把 HTTPS_PROXY 和 HTTP_PROXY 设为同一代理软件的 http:// 端口。",
     ),
+    "bad-proxy": Text(
+        "the environment or the settings name a proxy that is no address: {proxy}",
+        "环境变量或设置指定的代理不是有效地址：{proxy}",
+        "Write it as http://host:port: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, or the setting "
+        "network.proxy.",
+        "请写成 http://主机:端口 的形式：HTTPS_PROXY、HTTP_PROXY、ALL_PROXY 或设置 network.proxy。",
+    ),
+    "unknown-proxy": Text(
+        "the name {host} of the proxy on the way to {server} is not known to this machine's DNS",
+        "本机 DNS 无法解析通往 {server} 的代理的主机名 {host}",
+        "Check HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY.",
+        "请检查 HTTPS_PROXY 与 HTTP_PROXY，或把该主机加入 NO_PROXY。",
+    ),
     "connection-refused": Text(
         "nothing answers at {server}: the connection was refused",
         "{server} 没有应答：连接被拒绝",

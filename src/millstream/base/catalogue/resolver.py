@@ -8,6 +8,16 @@ MESSAGES = {
         "Set {variable}, or store the key with `millstream keys set {provider}`.",
         "请设置 {variable}，或用 `millstream keys set {provider}` 保存密钥。",
     ),
+    "no-default": Text(
+        "the setting models.default names {model}: {why}",
+        "设置 models.default 指定了 {model}：{why}",
+        "See what is here (millstream models) and choose: "
+        "millstream settings set models.default PROVIDER/NAME\n"
+        "Or let Millstream choose: millstream settings unset models.default",
+        "查看本机有什么（millstream models）并选择："
+        "millstream settings set models.default 提供方/名称\n"
+        "或由 Millstream 选择：millstream settings unset models.default",
+    ),
     "no-name": Text(
         "the node does not say which model it wants",
         "该节点没有指定使用哪个模型",
@@ -17,9 +27,9 @@ MESSAGES = {
     "no-server": Text(
         "no {title} server answers here",
         "这里没有可用的 {title} 服务",
-        "It is looked for at {usual}. Start it there, or say where it is: "
+        "It is looked for at {url}. Start it there, or say where it is: "
         "millstream endpoints set {kind} URL. `millstream doctor` shows what is here.",
-        "查找的地址是 {usual}。请在该处启动，或指明地址：millstream endpoints set {kind} URL。"
+        "查找的地址是 {url}。请在该处启动，或指明地址：millstream endpoints set {kind} URL。"
         "`millstream doctor` 会显示本机有什么。",
     ),
     "locked": Text(
@@ -58,13 +68,14 @@ MESSAGES = {
     "needs-bind": Text(
         "the model {model} is not here: {why}",
         "这里没有模型 {model}：{why}",
-        "{first} Or use what is here: `--bind {bind}={label}`, or `--local` for every model.",
-        "{first} 或使用这里已有的模型：`--bind {bind}={label}`，或用 `--local` 替换所有模型。",
+        "{first}\nOr use what is here: `--bind {bind}={label}`, or `--local` for every model.",
+        "{first}\n或使用这里已有的模型：`--bind {bind}={label}`，或用 `--local` 替换所有模型。",
     ),
     "needs-model": Text(
         "the model {model} is not here: {why}",
         "这里没有模型 {model}：{why}",
-        "{first} Or get a model of your own: `millstream models pull smollm2`, then add `--local`.",
-        "{first} 或获取一个本地模型：`millstream models pull smollm2`，然后加上 `--local`。",
+        "{first}\n"
+        "Or get a model of your own: `millstream models pull smollm2`, then add `--local`.",
+        "{first}\n或获取一个本地模型：`millstream models pull smollm2`，然后加上 `--local`。",
     ),
 }

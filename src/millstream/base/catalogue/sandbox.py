@@ -79,8 +79,8 @@ MESSAGES = {
     "network": Text(
         "the code wanted to use the network, which code cannot ({problem})",
         "代码试图访问网络，但代码节点不能访问网络（{problem}）",
-        "Make the request in an HTTP request node and give the code its answer.",
-        "请改用 HTTP 请求节点发送请求，再把结果传给代码。",
+        "Give it what it needs as an input of the app: text=@page.html reads a file.",
+        "请把所需内容作为应用的输入：text=@page.html 会读取文件。",
     ),
     # -------------------------------------------------------------------------- limits
     "time-limit": Text(

@@ -1,4 +1,4 @@
-"""A server at its usual port that wants a key: what is said of it instead of "nobody is here"."""
+"""What is said of a model that is not here: who was asked, who wants a key, who named it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from millstream.models.resolver import Resolver
 from millstream.models.surroundings import Surroundings
 
 
-async def refused(home: Home, *probes: Probe) -> Any:
+async def refused(home: Home, *probes: Probe, want: str = "vllm/smollm2") -> Any:
     async def survey() -> Survey:
         return Survey(Surroundings(), probes)
 
-    bindings = home.bindings(None, [every_model("vllm/smollm2", "--model vllm/smollm2")])
+    bindings = home.bindings(None, [every_model(want, f"--model {want}")])
     resolver = Resolver(home, bindings, survey=survey, embedded=lambda model: pytest.fail("none"))
     found = await resolver.resolve(ModelRef("openai", "gpt-4o"))
     assert found.error is not None
@@ -44,3 +44,23 @@ async def test_a_server_that_wants_a_key_is_not_nobody(tmp_path: Path) -> None:
     # Another kind's port, and an endpoint with a name of its own, are not meant.
     other = locked("http://localhost:8080"), locked("http://localhost:8000", name="box")
     assert (await refused(home, *other)).code == "resolver.no-server"
+
+
+async def test_where_a_server_was_sought_is_told(tmp_path: Path) -> None:
+    set_language("en")
+    home = Home(tmp_path)
+    named = Probe("http://box:21434", "OLLAMA_HOST", "refused", 0.0)
+    assert "at http://localhost:11434." in (await refused(home, want="ollama/x")).next_step
+    error = await refused(home, named, want="ollama/x")
+    assert "at http://box:21434." in error.next_step
+    set_up = Probe("http://box:8000", "setting", "refused", 0.0, name="vllm")
+    assert "at http://box:8000." in (await refused(home, named, set_up)).next_step
+
+
+async def test_a_default_that_is_not_here_is_named(tmp_path: Path) -> None:
+    set_language("en")
+    home = Home(tmp_path)
+    home.settings.set("models.default", "nosuch/x")
+    error = await refused(home, want="local")
+    assert "models.default names nosuch/x" in str(error)
+    assert "settings unset models.default" in error.next_step
