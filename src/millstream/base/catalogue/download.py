@@ -2,9 +2,10 @@ from millstream.base.messages import Text
 
 MESSAGES = {
     "disk-space": Text(
-        "not enough room on the disk for {file}: it takes {needed:,} bytes, and {path} has "
-        "{free:,} free",
-        "磁盘空间不足，无法存放 {file}：需要 {needed:,} 字节，{path} 仅剩 {free:,} 字节",
+        "not enough room on the disk for {file}: it takes {needed:,} bytes, {path} has {free:,} "
+        "free, and {spare:,} of them stay free",
+        "磁盘空间不足，无法存放 {file}：需要 {needed:,} 字节，{path} 仅剩 {free:,} 字节，"
+        "其中须留出 {spare:,} 字节",
         "Make room (millstream models rm NAME), or set models.dir to a folder on another disk.",
         "请腾出空间（millstream models rm 名称），或把设置 models.dir 指向其他磁盘上的文件夹。",
     ),
