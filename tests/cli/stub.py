@@ -12,10 +12,15 @@ from typing import Any
 class Stub:
     """answers: the pieces of each call's answer, the last ones for all later calls. pause:
     seconds between pieces. hang: after the pieces nothing more comes until `close`. field: of the
-    pieces; reasoning is in one of its own."""
+    pieces; reasoning is in one of its own. finish: why an answer ended."""
 
     def __init__(
-        self, *answers: list[str], pause: float = 0.0, hang: bool = False, field: str = "content"
+        self,
+        *answers: list[str],
+        pause: float = 0.0,
+        hang: bool = False,
+        field: str = "content",
+        finish: str = "stop",
     ) -> None:
         self.answers = list(answers) or [["canned ", "text"]]
         self.pause = pause
@@ -56,7 +61,7 @@ class Stub:
                 if stub.hang:
                     stub.closing.wait(60)
                     return
-                self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+                self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
                 usage = {"prompt_tokens": 7, "completion_tokens": len(pieces)}
                 self.event({"choices": [], "usage": usage | {"total_tokens": 7 + len(pieces)}})
                 self.wfile.write(b"data: [DONE]\n\n")

@@ -257,6 +257,13 @@ def test_time_and_tokens_of_each_node(millstream: Run, speaks: str, serve: Any) 
 # ------------------------------------------------------------------------------------- for programs
 
 
+def test_an_answer_that_was_cut_is_said_to_be(millstream: Run, speaks: str, serve: Any) -> None:
+    serve(["once upon"], finish="length")
+    done = millstream("run", speaks, "name=Ann", "--model", "stub/m")
+    assert (done.returncode, done.stdout) == (0, "once upon\n")
+    assert "! Polish: the answer reached its limit of tokens and is cut off" in done.stderr
+
+
 def test_json_is_the_result_of_the_python_api(millstream: Run, hello: str) -> None:
     done = millstream("run", hello, "name=Ann", "--json")
     result = msgspec.json.decode(done.stdout, type=Result)

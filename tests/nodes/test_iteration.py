@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import millstream
 from canned import app, edges, end, node, ports
+from millstream.base import Place
 from millstream.engine.events import ItemStarted, NodeFinished
 from millstream.engine.ports import CodeResult
 
@@ -107,7 +109,9 @@ def test_error_modes(parallel: bool) -> None:
     assert failed.status == "failed"
     assert failed.error is not None
     assert "no b" in failed.error["message"]
-    assert failed.error["place"]["node"] == "work"
+    place = failed.error["place"]
+    assert (place["node"], place["item"]) == ("work", "it[1]")
+    assert ", in it[1]" in str(msgspec.convert(place, Place))
     assert go(None).status == "failed"
 
 

@@ -22,6 +22,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str | None = None  # node id
     title: str | None = None  # node title
     field: str | None = None  # a path such as "model.completion_params.temperature"
+    item: str | None = None  # of an iteration or loop around the node, such as "sections[2]"
 
     def over(self, other: Place | None) -> Place:
         """This place, with the parts that it lacks taken from another."""
@@ -32,6 +33,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
             line=self.line or other.line,
             node=self.node or other.node,
             title=self.title or other.title,
+            item=self.item or other.item,
             field=self.field or other.field,
         )
 
@@ -44,6 +46,8 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.node:
             name = f"{self.title!r} ({self.node})" if self.title else self.node
             parts.append(say("base.node", node=name))
+        if self.item:
+            parts.append(say("base.item", item=self.item))
         if self.field:
             parts.append(self.field)
         return ", ".join(parts)

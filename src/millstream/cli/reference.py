@@ -63,7 +63,8 @@ object with `error` (of `run`: a whole result, as below), beside the sentences o
 | `status` | `succeeded`; `partial-succeeded` when the app took care of a failure; `failed`; \
 `stopped` |
 | `outputs` | what the end nodes gave; of a chat app `answer` |
-| `error` | null, or `code`, `type`, `message`, `place` (file, line, node, title, field), `next` |
+| `error` | null, or `code`, `type`, `message`, `place` (file, line, node, title, field, \
+item), `next` |
 | `substitutes` | what stood in for what the file names: `node`, `wanted`, `used`, `why` |
 | `nodes` | each execution of a node in the order in which they ended: `name`, `id`, `type`, \
 `title`, `status`, `elapsed` (seconds), `outputs`, `usage`, `error` |

@@ -64,6 +64,9 @@ class _Running(msgspec.Struct):
     total: int = 0
 
 
+_INCOMPLETE = ("length", "repetition")  # why a model's text may end before it is finished
+
+
 class Watch:
     """Shows a run as lines. stream: the text that will be the output may go to standard output
     as it comes."""
@@ -72,6 +75,7 @@ class Watch:
         self.terminal = terminal
         self.running: dict[str, _Running] = {}
         self.titles: dict[str, str] = {}  # of nodes, by their ids
+        self._told: set[tuple[str, str]] = set()
         self._said: list[str] = []
         self._speaks = speakers(app) if stream and terminal.out_is_tty else frozenset()
         self._speaking: str | None = None
@@ -185,6 +189,7 @@ class Watch:
             self._silence()
         inside = "/" in event.name
         if inside and event.status == "succeeded":
+            self._incomplete(event)
             return
         sign, color = _SIGNS[event.status]
         title = label(event.title) or label(event.node)
@@ -199,6 +204,16 @@ class Watch:
         self.line(self._sign(sign, color) + _pad(title) + self._dim(" · ".join(facts)))
         if event.error and event.status == "exception":
             self.line(self._dim(f"  {_problem(event.error)}"))
+        self._incomplete(event)
+
+    def _incomplete(self, event: NodeFinished) -> None:
+        """That a text is not all of it; of the items of an iteration once."""
+        reason = event.outputs.get("finish_reason")
+        if reason in _INCOMPLETE and (event.node, reason) not in self._told:
+            self._told.add((event.node, reason))
+            title = path(event.name, self.titles)
+            text = say(f"cli.ended-by-{reason}", title=title)
+            self.line(self.terminal.paint("! ", "yellow") + text)
 
     def _end(self, event: RunFinished) -> None:
         self._silence()

@@ -351,7 +351,7 @@ class Frame(msgspec.Struct, eq=False):
                 if attempt > step.tries:
                     raise
                 run.exceptions += 1
-                error = as_error(caught).at(_place(step)).as_dict()
+                error = as_error(caught).at(_place(step, context.name)).as_dict()
                 run.emit(NodeRetry(run.number(), context.name, step.id, attempt, error))
                 run.wake()
                 context.said = None
@@ -424,7 +424,7 @@ class Frame(msgspec.Struct, eq=False):
     def _fail(self, context: Context, error: MillstreamError) -> None:
         """Go on by the node's strategy, or end the frame."""
         step = context.step
-        error.at(_place(step))
+        error.at(_place(step, context.name))
         if step.strategy is None:
             self._finish(context, context.partial(), "failed", error, on=False)
             raise NodeFailed(error)
@@ -475,7 +475,7 @@ class Frame(msgspec.Struct, eq=False):
             if isinstance(result, Outcome):
                 self._finish(context, result, on=False)
             elif isinstance(result, Exception):
-                error = as_error(result).at(_place(context.step))
+                error = as_error(result).at(_place(context.step, context.name))
                 self._finish(context, context.partial(), "failed", error, on=False)
             else:
                 self._finish(context, context.partial(), "stopped", on=False)
@@ -571,9 +571,9 @@ _PLAIN: dict[type[BaseException], str] = {
 }
 
 
-def _place(step: Step) -> Place:
-    known = step.spec.place
-    return Place(file=known.file, line=known.line, node=step.id, title=step.title)
+def _place(step: Step, name: str = "") -> Place:
+    known, item = step.spec.place, name.rpartition("/")[0] or None
+    return Place(file=known.file, line=known.line, node=step.id, title=step.title, item=item)
 
 
 __all__ = ["Context", "Event", "Frame", "NodeFailed", "Run", "execute"]

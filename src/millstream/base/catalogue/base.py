@@ -3,6 +3,7 @@ from millstream.base.messages import Text
 MESSAGES = {
     "line": Text("line {line}", "第 {line} 行"),
     "node": Text("node {node}", "节点 {node}"),
+    "item": Text("in {item}", "位于 {item}"),
     "unexpected": Text(
         "unexpected error: {problem}",
         "意外错误：{problem}",

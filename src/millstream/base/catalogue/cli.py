@@ -322,6 +322,14 @@ MESSAGES = {
     ),
     "run-failed": Text("failed", "失败"),
     "run-stopped": Text("stopped", "已停止"),
+    "ended-by-length": Text(
+        "{title}: the answer reached its limit of tokens and is cut off",
+        "{title}：回答达到了令牌上限，已被截断",
+    ),
+    "ended-by-repetition": Text(
+        "{title}: the answer went in a circle and was ended",
+        "{title}：回答陷入重复，已被终止",
+    ),
     "partial": Text("{title} had said:", "{title} 已生成的内容："),
     "finished": Text("{title} said:", "{title} 的结果："),
     "no-outputs": Text("the app has no outputs", "该应用没有输出"),
