@@ -48,8 +48,11 @@ def test_remove(millstream: Run, shelf: Path, person: Sit) -> None:
     somebody.type("\n")  # no is the first choice
     assert somebody.wait() == 0
     assert (shelf / "tiny.gguf").exists()
-    done = millstream("models", "rm", "embedded/tiny")
-    assert "tiny is deleted" in done.stderr
+    surely = person("models", "rm", "embedded/tiny")
+    surely.see("Delete tiny (1.0 kB)?")
+    surely.type("y\n")
+    surely.see("tiny is deleted")
+    assert surely.wait() == 0
     assert not (shelf / "tiny.gguf").exists()
     theirs = millstream("models", "rm", "ollama/x")
     assert theirs.returncode == 1

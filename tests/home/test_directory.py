@@ -310,7 +310,7 @@ def test_writers_at_the_same_time_lose_nothing(home):
         "sandbox.memory_mb",
         "limits.max_steps",
         "translate.proxy",
-        "translate.endpoint",
+        "translate.piece",
     ]
     children = []
     for name in names:

@@ -23,10 +23,12 @@ def test_a_section_of_another_kind(tmp_path: Path, text: str) -> None:
         _ = settings.network, settings.sandbox, settings.endpoints, settings.embedded
 
 
-@pytest.mark.parametrize("name", ["hub.endpoint", "hub.modelscope", "hub.ollama"])
-@pytest.mark.parametrize("value", ["not a url", "ftp://host", "", "host"])
-def test_the_address_of_a_hub(tmp_path: Path, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["hub.endpoint", "hub.modelscope", "hub.ollama", "translate.endpoint"]
+)
+@pytest.mark.parametrize("value", ["not a url", "ftp://host", "http://host:port", "host"])
+def test_the_address_of_a_service(tmp_path: Path, name: str, value: str) -> None:
     home = Home.open(tmp_path)
-    with pytest.raises(BadInput, match="the address of a hub begins with"):
+    with pytest.raises(BadInput, match=f"the setting {name} is an address"):
         home.settings.set(name, value)
     home.settings.set(name, "http://mirror:8080/hub")

@@ -12,6 +12,7 @@ from millstream.base.errors import (
 )
 from millstream.base.messages import language, next_step, say, set_language
 from millstream.base.secret import Secret, hide_password, redact
+from millstream.base.urls import is_web_address
 
 __all__ = [
     "BadInput",
@@ -21,6 +22,7 @@ __all__ = [
     "Place",
     "Secret",
     "hide_password",
+    "is_web_address",
     "language",
     "next_step",
     "redact",

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 import millstream
-from millstream.base import MillstreamError, hide_password, next_step, say
+from millstream.base import MillstreamError, hide_password, is_web_address, next_step, say
 from millstream.models.discovery import (
     PORTS,
     THOROUGH,
@@ -34,7 +34,7 @@ from millstream.models.discovery import (
     survey,
     ways,
 )
-from millstream.models.hosts import is_web_address, without_secrets
+from millstream.models.hosts import without_secrets
 from millstream.models.http import is_local_name, is_private
 from millstream.models.peer import Names, Refused, connect
 from millstream.models.surroundings import Listener, Surroundings, is_own_address, listeners

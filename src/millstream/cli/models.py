@@ -165,11 +165,12 @@ async def _describe(here: Machine, args: Namespace, terminal: Terminal) -> None:
         facts = _facts(here.home.shelf.get(packaged.shelved(name)))
     else:
         servers = (await here.survey()).servers
-        served = {model.name: model for server in servers for model in _served(server)}
-        found = served.get(args.name)
+        served = [(server, model) for server in servers for model in _served(server)]
+        wanted = (args.name, f"{args.name}:latest")
+        found = next((model for _, model in served if model.name in wanted), None)
         if found is None:  # one of an endpoint, by the kind that its server is
-            own = [s for s in servers if s.kind == provider]
-            found = next((m for s in own for m in _served(s) if m.name.endswith(f"/{name}")), None)
+            own = (model for server, model in served if server.kind == provider)
+            found = next((model for model in own if model.name.endswith(f"/{name}")), None)
         if found is None:
             raise NotHere("cli.models.none-such", name=args.name)
         facts = msgspec.to_builtins(found)
@@ -222,7 +223,9 @@ async def _remove(here: Machine, args: Namespace, terminal: Terminal) -> None:
     provider, _, name = args.name.rpartition("/")
     if provider not in ("", EMBEDDED):
         raise Failed("cli.models.not-ours", name=args.name)
-    model = here.home.shelf.get(name)
+    from millstream.models import packaged
+
+    model = here.home.shelf.get(packaged.shelved(name))
     if terminal.person and not args.yes:
         question = say("cli.models.rm-sure", name=label(model.name), size=size(model.size))
         if terminal.choose(question, [say("cli.no"), say("cli.yes")]) == 0:

@@ -213,8 +213,8 @@ class Terminal:
         return "\n".join(lines).rstrip("\n")
 
     def choose(self, question: str, choices: Sequence[str]) -> int:
-        """The index of the choice that a person makes, by its number or its words; just Enter
-        takes the first. Raises EOFError."""
+        """The index of the choice that a person makes, by its number, its words or a beginning
+        that no other has; just Enter takes the first. Raises EOFError."""
         self.err(question)
         for number, choice in enumerate(choices, 1):
             self.err(f"  {self.paint(str(number), 'cyan')}  {clean(choice)}")
@@ -226,6 +226,9 @@ class Terminal:
                 return choices.index(answer)
             if answer.isdecimal() and 1 <= int(answer) <= len(choices):
                 return int(answer) - 1
+            begun = [i for i, c in enumerate(choices) if c.lower().startswith(answer.lower())]
+            if len(begun) == 1:
+                return begun[0]
             self.err(say("cli.not-a-choice", answer=label(answer), count=len(choices)))
 
 

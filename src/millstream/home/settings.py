@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from millstream.base import BadInput, Place, say
+from millstream.base import BadInput, Place, is_web_address, say
 from millstream.home import files, toml
 from millstream.home.names import is_reference
 from millstream.home.toml import Notice
@@ -90,6 +90,10 @@ class Translate(msgspec.Struct):
     model_piece: Count = 1_500
     max_mb: Count = 8
 
+    def __post_init__(self) -> None:
+        if self.endpoint and not is_web_address(self.endpoint):
+            raise ValueError(say("home.web-address", name="translate.endpoint"))
+
 
 class Hub(msgspec.Struct):
     endpoint: str = "https://huggingface.co"
@@ -97,8 +101,9 @@ class Hub(msgspec.Struct):
     ollama: str = "https://registry.ollama.ai"
 
     def __post_init__(self) -> None:
-        if not all(map(_is_web_address, (self.endpoint, self.modelscope, self.ollama))):
-            raise ValueError(say("home.hub-url"))
+        for name in self.__struct_fields__:
+            if not is_web_address(getattr(self, name)):
+                raise ValueError(say("home.web-address", name=f"hub.{name}"))
 
 
 class Embedded(msgspec.Struct):
@@ -130,20 +135,10 @@ class Endpoint(msgspec.Struct, omit_defaults=True):
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
             raise ValueError(say("home.endpoint-name"))
-        if not _is_web_address(self.url):
+        if not is_web_address(self.url):
             raise ValueError(say("home.endpoint-url"))
         if self.key is not None and not is_reference(self.key):
             raise ValueError(say("home.endpoint-key"))
-
-
-def _is_web_address(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port or a bracket that can't be
-        return False
 
 
 class Values(msgspec.Struct):

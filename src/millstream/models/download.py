@@ -115,8 +115,14 @@ def need_room(folder: Path, name: str, size: int) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if size + _SPARE > free:
-        values = {"needed": size, "free": free, "spare": _SPARE}
-        raise Failed("download.disk-space", file=name, path=str(folder), **values)
+        raise Failed(
+            "download.disk-space",
+            file=name,
+            path=str(folder),
+            needed=size,
+            free=free,
+            spare=_SPARE,
+        )
 
 
 class _Fetch:

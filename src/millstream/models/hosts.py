@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
-from millstream.base import NotHere
+from millstream.base import NotHere, is_web_address
 
 
 def origin_of(url: str) -> str:
@@ -23,15 +23,6 @@ def origin_of(url: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def is_web_address(url: str) -> bool:
-    """Whether a text is an http or https URL with a host and a port that can be one."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def without_secrets(url: str) -> str:

@@ -22,9 +22,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
-from millstream.base import BadInput, Failed, MillstreamError, NotHere, redact
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, is_web_address, redact
 from millstream.base.secret import HIDDEN
-from millstream.models.hosts import Proxies, is_web_address, resolves_privately, without_secrets
+from millstream.models.hosts import Proxies, resolves_privately, without_secrets
 from millstream.models.hosts import is_local_name as is_local_name
 from millstream.models.hosts import is_private as is_private
 from millstream.models.hosts import origin_of as origin_of

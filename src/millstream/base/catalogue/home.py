@@ -122,16 +122,22 @@ MESSAGES = {
         'Add a line: {field} = "…"',
         '请添加一行：{field} = "…"',
     ),
-    "setting-wrong": Text("{problem}", "{problem}"),
+    "setting-wrong": Text(
+        "{problem}",
+        "{problem}",
+        "What settings take is in `millstream settings`.",
+        "各设置的取值见 `millstream settings`。",
+    ),
     "endpoint-name": Text("an endpoint needs a name without a slash", "端点需要一个不含斜杠的名称"),
     "endpoint-url": Text(
         "an endpoint's url begins with http:// or https://, and goes on with a host and, if it has "
         "to, a port up to 65535",
         "端点的 url 应以 http:// 或 https:// 开头，后接主机名，端口（如有）不超过 65535",
     ),
-    "hub-url": Text(
-        "the address of a hub begins with http:// or https://, and goes on with a host",
-        "模型站点的地址应以 http:// 或 https:// 开头，后接主机名",
+    "web-address": Text(
+        "the setting {name} is an address: it begins with http:// or https://, and goes on with a "
+        "host",
+        "设置 {name} 是一个地址：应以 http:// 或 https:// 开头，后接主机名",
     ),
     "endpoint-key": Text(
         "an endpoint's key says where the key is, never the key itself: env:NAME, keyring:NAME "
