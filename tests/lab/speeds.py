@@ -15,11 +15,13 @@ def calibrated(
     decode: float = 1e10,
     prefill: float = 1e11,
     threads: Iterable[int] = (1,),
+    share: float = 1.0,
     **others: float,
 ) -> Speed:
     """As `calibrate` would know a machine. decode: bytes a second; prefill: operations a second;
-    others: of kinds without a type ("attend_token" …), by default so fast that they count for
-    nothing. So many threads are as fast as the root of their number."""
+    share: of the cores, that it got meanwhile; others: of kinds without a type ("attend_token" …),
+    by default so fast that they count for nothing. So many threads are as fast as the root of
+    their number."""
     usual = {"attend-token": 1e15, "attend-prompt": 1e15, "rows": 1e15, "node": 1e12}
     kinds = {**usual, **{what.replace("_", "-"): rate for what, rate in others.items()}}
     made = [
@@ -30,7 +32,7 @@ def calibrated(
     ]
     made += [(what, "F32", 64, rate) for what, rate in kinds.items()]
     rates = (
-        Rate(what, type, width, count, rate * count**0.5, rate, 0.05, 1.0, 3)
+        Rate(what, type, width, count, rate * count**0.5, rate, 0.05, share, 3)
         for count in threads
         for what, type, width, rate in made
     )

@@ -146,6 +146,8 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
     else:
         for each in measured:
             _tell(each, run, terminal)
+        for text in words.disturbed(run):
+            terminal.out(terminal.paint_out("! ", "yellow") + text)
         if comparison is not None:
             _tell_comparison(comparison, terminal)
     code = 0

@@ -206,22 +206,22 @@ def _training(args: Namespace) -> Training | None:
 
 
 def _finish(made: list[Fit], args: Namespace, terminal: Terminal) -> int:
+    from millstream.lab.report import fit as words
+
     if args.report is not None:
         from millstream.lab.report import html
-        from millstream.lab.report.fit import report
 
-        html.write(report(made), args.report)
+        html.write(words.report(made), args.report)
     if args.json:
         terminal.write(msgspec.json.encode({"models": [_plain(each) for each in made]}).decode())
         terminal.write("\n")
     else:
         if len(made) > 1:
-            _side_by_side(made, terminal)
-            if not args.all:
-                _notes(made, terminal)
+            _side_by_side(made, args, terminal)
         if len(made) == 1 or args.all:
+            told = words.common(made)
             for each in made:
-                _tell(each, args, terminal)
+                _tell(each, args, terminal, told)
     short = any(each.fits is False or each.trains is False for each in made)
     return DOES_NOT_FIT if short else 0
 
@@ -232,14 +232,13 @@ def _plain(made: Fit) -> dict[str, Any]:
     data["memory"]["total"] = made.memory.total
     if made.training is not None:
         data["training"]["total"] = made.training.total
-    for advice, told in zip((*made.advice, *made.notes), (*data["advice"], *data["notes"]),
-                            strict=True):  # fmt: skip
-        told["text"] = advice.text
+    for name in ("advice", "notes"):
+        data[name] = [advice.plain for advice in getattr(made, name)]
     return data
 
 
-def _side_by_side(made: list[Fit], terminal: Terminal) -> None:
-    from millstream.lab.report.fit import fits
+def _side_by_side(made: list[Fit], args: Namespace, terminal: Terminal) -> None:
+    from millstream.lab.report.fit import common, fits, notes
 
     names = ("model", "quantization", "bits", "weights", "context", "total", "fits", "speed")
     rows = [[say(f"fit.head-{name}") for name in names]]
@@ -249,23 +248,22 @@ def _side_by_side(made: list[Fit], terminal: Terminal) -> None:
         bits = f"{each.own.bits:.2f}"
         rows.append([each.name, each.own.label or "?", bits, *sizes, fits(each.fits), speed])
     _table(say("fit.title-models"), rows, terminal)
-
-
-def _notes(made: list[Fit], terminal: Terminal) -> None:
-    """What a reader should know of each model's figures."""
-    told = [f"{label(each.name)}: {clean(note.text)}" for each in made for note in each.notes]
-    for text in told:
+    told = common(made)
+    shown = [clean(text) for text in told]
+    for each in made if not args.all else ():
+        shown += [f"{label(each.name)}: {clean(text)}" for text in notes(each, told)]
+    for text in shown:
         terminal.out(f"  {terminal.paint_out('!', 'yellow')} {text}")
-    if told:
+    if shown:
         terminal.out()
 
 
-def _tell(made: Fit, args: Namespace, terminal: Terminal) -> None:
+def _tell(made: Fit, args: Namespace, terminal: Terminal, told: list[str]) -> None:
     from millstream.lab.report import fit as words
 
     terminal.out(terminal.paint_out(label(made.name), "bold"))
     about = [words.about(made), words.use(made), words.pace(made)]
-    about += [note.text for note in made.notes]
+    about += words.notes(made, told)
     for text in filter(None, about):
         terminal.out(f"  {clean(text)}")
     terminal.out()
@@ -521,6 +519,8 @@ def _finish_plans(
                 times = [seconds(n.seconds), seconds(n.corrected), seconds(n.took)]
                 rows.append([n.title, *tokens, *times])
             _table(f"{say('fit.score')}: {score_total(score)}", rows, terminal)
+    for text in words.plan_notes(made for made, _ in scored) if not args.json else ():
+        terminal.out(f"  {terminal.paint_out('!', 'yellow')} {clean(text)}")
     if args.report is not None:
         from millstream.lab.report import html
 
@@ -538,6 +538,6 @@ def _plain_plan(made: AppPlan) -> dict[str, Any]:
     for loaded, told in zip(made.models, data["models"], strict=True):
         if loaded.memory is not None:
             told["memory"]["total"] = loaded.memory.total
-    for advice, told in zip(made.advice, data["advice"], strict=True):
-        told["text"] = advice.text
+    for name in ("advice", "notes"):
+        data[name] = [advice.plain for advice in getattr(made, name)]
     return data

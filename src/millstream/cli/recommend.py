@@ -13,6 +13,7 @@ from millstream.cli.here import machine, read, size
 from millstream.cli.terminal import StatusLine, Terminal, clean, label
 
 if TYPE_CHECKING:
+    from millstream.lab.fit import Advice
     from millstream.lab.hardware import Speed
     from millstream.lab.recommend import Choice, Needs
     from millstream.runtime.machine import Machine
@@ -24,7 +25,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]{2}")
 
 async def recommend(args: Namespace, terminal: Terminal) -> int:
     from millstream.lab import hardware
-    from millstream.lab.fit import shown
+    from millstream.lab.fit import CALIBRATE_ELSEWHERE, disturbed, shown
     from millstream.lab.recommend import Needs
     from millstream.lab.recommend import recommend as choose
 
@@ -44,6 +45,7 @@ async def recommend(args: Namespace, terminal: Terminal) -> int:
     finally:
         await here.close()
     found = choose(hard, speed, needs, shelf=shelf)
+    notes = list(disturbed(speed, again=CALIBRATE_ELSEWHERE)) if found else []
     facts.insert(0, say("fit.machine", processor=hard.processor, cores=hard.cores))
     if hard.memory is not None and hard.free is not None:
         values = {"free": shown(hard.free), "total": shown(hard.memory)}
@@ -54,12 +56,17 @@ async def recommend(args: Namespace, terminal: Terminal) -> int:
         from millstream.lab.report.fit import choices_report
 
         heads = (say("fit.fact-machine"), say("fit.fact-memory"), say("fit.fact-use"))
-        html.write(choices_report(found, list(zip(heads, facts, strict=False))), args.report)
+        told = list(zip(heads, facts, strict=False))
+        html.write(choices_report(found, told, notes), args.report)
     if args.json:
-        data = {"machine": hard, "models": [_plain(each) for each in found]}
+        data = {
+            "machine": hard,
+            "models": [_plain(each) for each in found],
+            "notes": [note.plain for note in notes],
+        }
         terminal.write(msgspec.json.encode(data).decode() + "\n")
     else:
-        _tell(found, facts, terminal)
+        _tell(found, facts, notes, terminal)
     return 0 if found else NOTHING_FITS
 
 
@@ -93,12 +100,11 @@ async def _speed(here: Machine, terminal: Terminal) -> Speed | None:
 def _plain(choice: Choice) -> dict[str, Any]:
     """A model of the list as data, with the words of its reasons."""
     data: dict[str, Any] = msgspec.to_builtins(choice)
-    for advice, told in zip(choice.why, data["why"], strict=True):
-        told["text"] = advice.text
+    data["why"] = [advice.plain for advice in choice.why]
     return data
 
 
-def _tell(found: list[Choice], facts: list[str], terminal: Terminal) -> None:
+def _tell(found: list[Choice], facts: list[str], notes: list[Advice], terminal: Terminal) -> None:
     from millstream.lab.recommend import QUICK
 
     for text in facts:
@@ -112,6 +118,8 @@ def _tell(found: list[Choice], facts: list[str], terminal: Terminal) -> None:
         rows.append([each.name, each.quantization, *sizes, speed, each.licence, why])
     for text in terminal.table(rows, ["cyan"]):
         terminal.out(text)
+    for note in notes:
+        terminal.out(f"{terminal.paint_out('!', 'yellow')} {clean(note.text)}")
     quick = [each for each in found if each.pace is None or each.pace.decode >= QUICK]
     first = (quick or found)[0]
     if not first.here:

@@ -24,7 +24,7 @@ from millstream.lab.bench.measure import Ask, Bench, Measured, Trouble
 from millstream.lab.bench.stats import Spread, spread
 from millstream.lab.bench.subject import Embedded
 from millstream.lab.fit import fit
-from millstream.lab.hardware import Machine, Speed
+from millstream.lab.hardware import Calibration, Machine, Speed
 from millstream.lab.likelihood import Accuracy, Divergence, Estimate
 from millstream.lab.loss import Loss, Model, Options, shipped
 from millstream.lab.loss import measure as measure_loss
@@ -124,7 +124,8 @@ class Row(msgspec.Struct):
 
 class Compared(msgspec.Struct):
     """A model in several precisions. against: the type that memory and speed are compared with;
-    base: the one that losses are measured against, "" for none. measured: anything was, not only
+    base: the one that losses are measured against, "" for none. calibration: what the speeds that
+    are foreseen rest on, None where there are none. measured: anything was, not only
     foreseen. interrupted: before all of it was. trouble: the first that a file had
     while it was timed. requantized: types that the source
     itself is quantized to, "" for plain weights. notes: of the measurement of losses."""
@@ -136,6 +137,7 @@ class Compared(msgspec.Struct):
     use: Use
     machine: Machine
     rows: list[Row]
+    calibration: Calibration | None = None
     against: str = ""
     base: str = ""
     base_perplexity: Estimate | None = None
@@ -218,6 +220,7 @@ def foresee(
         use=made.use,
         machine=machine,
         rows=rows,
+        calibration=speed.calibration if speed else None,
         against=rows[0].type,
         notes=[],
     )

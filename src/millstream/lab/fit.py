@@ -19,7 +19,7 @@ import msgspec
 
 from millstream.base import say
 from millstream.lab import library
-from millstream.lab.hardware import Gpu, Machine, Speed
+from millstream.lab.hardware import Calibration, Gpu, Machine, Speed
 from millstream.lab.mixes import retyped
 from millstream.lab.names import Model
 from millstream.lab.precision import ALL, Precision, as_it_is, in_precision
@@ -41,6 +41,9 @@ from millstream.models.shape import Shape, shape
 CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 SLOTS = (1, 2, 4, 8)
 CACHES: tuple[CacheType, ...] = ("F16", "Q8_0", "Q4_0")
+CALIBRATE = "--calibrate"
+CALIBRATE_ELSEWHERE = "millstream fit MODEL --calibrate"
+"""What measures the machine once more: for commands that have the option, and for the others."""
 _RESERVE = 457 << 20
 _METAL_RESERVE = 512 << 20
 _STEP = 256  # tokens between two contexts that are tried
@@ -129,6 +132,11 @@ class Advice(msgspec.Struct, frozen=True):
     def text(self) -> str:
         sizes = {k: shown(v) for k, v in self.values.items() if k in ("size", "free")}
         return say(self.key, **{**self.values, **sizes})
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """It as data, with its words."""
+        return {"key": self.key, "values": self.values, "text": self.text}
 
 
 def shown(size: float) -> str:
@@ -565,10 +573,16 @@ _BLOCK = re.compile(r"blk\.\d+\..")
 
 def _doubts(made: Fit) -> Iterator[Advice]:
     """What these figures are not sure of."""
-    if made.pace is not None and made.pace.noisy:
-        yield Advice("lab.note-noisy", {"share": made.pace.share, "spread": made.pace.spread})
+    yield from disturbed(made.pace, again=CALIBRATE)
     if made.offloads:
         yield Advice("lab.note-gpu-untested")
+
+
+def disturbed(by: Speed | Pace | Calibration | None, *, again: str) -> Iterator[Advice]:
+    """That others were at work while this machine was measured, if they were. again: what measures
+    it once more."""
+    if by is not None and by.noisy:
+        yield Advice("lab.note-noisy", {"share": by.share, "spread": by.spread, "again": again})
 
 
 def _advice(made: Fit) -> Iterator[Advice]:

@@ -283,6 +283,16 @@ class Rate(msgspec.Struct, frozen=True):
     turns: int
 
 
+class Calibration(msgspec.Struct, frozen=True):
+    """How far a machine's measured speed can be relied on. share: of the cores that it asked for,
+    which this process got meanwhile; spread: between figures of the same work, as a share of the
+    middle. noisy: others were at work."""
+
+    share: float
+    spread: float
+    noisy: bool
+
+
 class Speed(msgspec.Struct, frozen=True):
     """A machine's calibration. measured: Unix time. processor, library: what it holds for."""
 
@@ -325,6 +335,11 @@ class Speed(msgspec.Struct, frozen=True):
     def noisy(self) -> bool:
         """Whether others were at work on this machine."""
         return self.share < _QUIET or self.spread > _STEADY
+
+    @property
+    def calibration(self) -> Calibration:
+        """What to keep beside figures that rest on this."""
+        return Calibration(self.share, self.spread, self.noisy)
 
     def on(self, threads: int) -> Speed:
         """What was measured with so many threads only."""

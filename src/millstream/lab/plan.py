@@ -20,7 +20,7 @@ import msgspec
 
 from millstream.engine.plan import Graph, Plan, Step
 from millstream.engine.ports import ModelRef
-from millstream.lab.fit import GOOD, Advice, Offload, capacity, offload
+from millstream.lab.fit import CALIBRATE, GOOD, Advice, Offload, capacity, disturbed, offload
 from millstream.lab.hardware import Machine, Speed
 from millstream.lab.names import Model
 from millstream.lab.precision import in_precision
@@ -81,8 +81,8 @@ class Planned(msgspec.Struct, frozen=True):
 
 class AppPlan(msgspec.Struct, frozen=True):
     """The plan of an app. peak: bytes with all models loaded; seconds: of all calls that one run
-    may make, without the loads, on the machine when it is quiet; None where a model runs
-    elsewhere."""
+    may make, without the loads, by the machine's calibration; None where a model runs elsewhere.
+    notes: what these figures are not sure of."""
 
     app: str
     calls: tuple[Planned, ...]
@@ -90,6 +90,7 @@ class AppPlan(msgspec.Struct, frozen=True):
     peak: int
     seconds: float | None
     advice: tuple[Advice, ...]
+    notes: tuple[Advice, ...] = ()
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -387,6 +388,7 @@ def make(
         peak=sum(m.memory.total for m in loaded.values() if m.memory),
         seconds=longest(plan, lasts) if len(lasts) == len(planned) else None,
         advice=tuple(_advice(list(loaded.values()), machine)),
+        notes=tuple(disturbed(speed if lasts else None, again=CALIBRATE)),
     )
 
 
@@ -444,7 +446,7 @@ def _seconds(model: Model | None, call: Call, speed: Speed | None, pace: Pace | 
 
 
 def duration(model: Model, speed: Speed, prompt: int, output: int, *, batch: int = 128) -> float:
-    """Seconds that a call takes on a quiet machine."""
+    """Seconds that a call takes by a machine's calibration."""
     sizes = shape(model.header)
     depth = prompt + output // 2
     use = Use(batch=batch)

@@ -85,7 +85,9 @@ def recommend(
     chosen = {found[0].name: (found[0], Advice("lab.why-best"))}
     quick = [each for each in found if each.pace and each.pace.decode >= QUICK]
     if quick:
-        chosen.setdefault(quick[0].name, (quick[0], Advice("lab.why-fast")))
+        certain = speed is None or not speed.noisy
+        why_fast = Advice("lab.why-fast" if certain else "lab.why-fast-noisy")
+        chosen.setdefault(quick[0].name, (quick[0], why_fast))
     useful = [each for each in found if each.parameters >= 0.5] or found
     chosen.setdefault(useful[-1].name, (useful[-1], Advice("lab.why-small")))
     return [

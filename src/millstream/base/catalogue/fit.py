@@ -184,8 +184,9 @@ MESSAGES = {
     # ---------------------------------------------------------------------------------- the plan
     "plan": Text("Plan of {app}", "{app} 的计划"),
     "plan-total": Text(
-        "{peak} with all models loaded; {seconds} of model calls on a quiet machine",
-        "全部模型加载时 {peak}；机器空闲时模型调用共 {seconds}",
+        "{peak} with all models loaded; {seconds} of model calls by the calibration of this "
+        "machine",
+        "全部模型加载时 {peak}；按本机校准，模型调用共 {seconds}",
     ),
     "plan-memory": Text("{peak} with all models loaded", "全部模型加载时 {peak}"),
     "plan-model": Text(

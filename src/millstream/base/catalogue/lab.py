@@ -191,11 +191,12 @@ MESSAGES = {
         "llama.cpp 会拒绝该文件：缺少 {count} 项必需内容：{what}",
     ),
     "note-noisy": Text(
-        "others were using this machine while it was measured (this process got {share:.0%} of its "
-        "cores; spread {spread:.0%}): speeds are those of a quiet machine for one thread, perhaps "
-        "less for several; `--calibrate` measures once more",
-        "测量时有其他程序占用本机（本进程获得 {share:.0%} 的处理器时间；波动 {spread:.0%}）："
-        "单线程速度为空闲时的数值，多线程速度可能偏低；可用 `--calibrate` 重新测量",
+        "the calibration of this machine was disturbed by others at work (this process got "
+        "{share:.0%} of its cores; figures of the same work differ by {spread:.0%}): speeds that "
+        "are foreseen and shares of the roofline may be far off; measure it again when it is "
+        "quiet: {again}",
+        "本机校准受到其他程序干扰（本进程获得 {share:.0%} 的处理器时间；同一工作的数值相差 "
+        "{spread:.0%}）：预测的速度和屋顶线占比可能偏差很大；请在本机空闲时重新测量：{again}",
     ),
     "note-gpu-untested": Text(
         "figures for graphics cards are calculated; they have not been compared with a card yet",
@@ -309,6 +310,10 @@ MESSAGES = {
     # --------------------------------------------------------------------------- recommendations
     "why-best": Text("the best that fits with room to spare", "内存充裕范围内效果最好"),
     "why-fast": Text("quick enough to wait for", "速度快，等待时间短"),
+    "why-fast-noisy": Text(
+        "quick enough to wait for, as far as a disturbed calibration tells",
+        "速度快，等待时间短（依据受干扰的校准）",
+    ),
     "why-small": Text("the smallest that is of use", "可用模型中最小"),
     "why-here": Text("is on this machine already", "本机已有"),
     "why-english": Text("writes English only", "仅支持英文"),

@@ -26,6 +26,7 @@ from millstream.lab.bench.load import Failure, Load, Profile, Tick
 from millstream.lab.bench.prompts import How, Prompts, Ruler
 from millstream.lab.bench.roof import Built, Roof
 from millstream.lab.bench.subject import Kind, Opened, Subject, Way, hopeless, patiently
+from millstream.lab.hardware import Calibration
 
 if TYPE_CHECKING:
     from millstream.lab.hardware import Machine, Speed
@@ -148,7 +149,8 @@ class Measured(msgspec.Struct):
 class Run(msgspec.Struct):
     """A whole benchmark, as `--json` prints and `--save` keeps it. Times in seconds, sizes in
     bytes, speeds in tokens a second. made: Unix time. bandwidth, arithmetic: what the machine was
-    measured to do at best, in bytes and operations a second, 0 if it was not asked."""
+    measured to do at best, in bytes and operations a second, 0 if it was not asked; calibration:
+    how far that can be relied on."""
 
     version: str
     made: float
@@ -159,6 +161,7 @@ class Run(msgspec.Struct):
     total_memory: int = 0
     bandwidth: float = 0.0
     arithmetic: float = 0.0
+    calibration: Calibration | None = None
     measured: list[Measured] = []
     interrupted: bool = False
 
@@ -215,6 +218,7 @@ class Bench:
         if speed is not None:
             self.run.bandwidth = max((speed.bandwidth(n) for n in speed.threads), default=0.0)
             self.run.arithmetic = max((speed.operations(n) for n in speed.threads), default=0.0)
+            self.run.calibration = speed.calibration
 
     async def measure(self, subject: Subject) -> Measured:
         """Measure one model. What goes wrong is kept as its trouble; a cancel is passed on."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from millstream.base import say
+from millstream.lab import fit
 from millstream.lab.bench.against import Comparison, Difference
-from millstream.lab.bench.measure import Measured, Point, Stage
+from millstream.lab.bench.measure import Measured, Point, Run, Stage
 from millstream.lab.bench.stats import Spread
 from millstream.lab.bench.subject import Way
 from millstream.lab.fit import shown
@@ -122,6 +123,12 @@ def doubts(stages: Sequence[Stage]) -> Iterator[str]:
             found.setdefault(doubt.text, []).append(point(stage.point))
     for text, points in found.items():
         yield text if len(points) == len(stages) else f"{', '.join(points)}: {text}"
+
+
+def disturbed(run: Run) -> Iterator[str]:
+    """That others were at work when the machine was measured, if a figure rests on that."""
+    if any(stage.roof and stage.roof.bandwidth for each in run.measured for stage in each.stages):
+        yield from (doubt.text for doubt in fit.disturbed(run.calibration, again=fit.CALIBRATE))
 
 
 def failed(measured: Measured) -> Iterator[str]:

@@ -62,6 +62,7 @@ def report(run: Run, comparison: Comparison | None = None) -> Report:
         for each in measured
         for text in (*words.doubts(_good(each)), *words.failed(each))
     )
+    cautions += tuple(words.disturbed(run))
     cautions += tuple(
         say("bench.trouble", label=each.label, message=each.trouble.message)
         for each in run.measured

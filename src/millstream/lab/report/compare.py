@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from millstream.base import say
 from millstream.lab.compare import Compared, Row, fastest, nearly_lossless
+from millstream.lab.fit import CALIBRATE_ELSEWHERE, disturbed
 from millstream.lab.likelihood import Estimate
 from millstream.lab.report.document import (
     Axis,
@@ -100,6 +101,8 @@ def notes(found: Compared) -> Iterator[str]:
             yield say("compare.not-measured", type=row.type, reason=row.trouble)
     if any(row.timed is not None and row.timed.noisy for row in found.rows):
         yield say("compare.noisy")
+    for doubt in disturbed(found.calibration, again=CALIBRATE_ELSEWHERE):
+        yield doubt.text
     yield from found.notes
 
 

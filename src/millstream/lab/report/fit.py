@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from millstream.base import say
+from millstream.lab.fit import Advice, Fit, Layers, Offload, Row, shown, trains
 from millstream.lab.fit import Cell as Place
-from millstream.lab.fit import Fit, Layers, Offload, Row, shown, trains
 from millstream.lab.plan import AppPlan, Loaded, Score
 from millstream.lab.precision import PLAIN
 from millstream.lab.recommend import Choice
@@ -214,6 +214,17 @@ def pace(fit: Fit) -> str:
     return say("fit.pace", depth=p.depth, threads=p.threads, **values)
 
 
+def common(made: Sequence[Fit]) -> list[str]:
+    """Notes that all of several models have, to be told once."""
+    first, *others = ([note.text for note in fit.notes] for fit in made)
+    return [text for text in first if others and all(text in other for other in others)]
+
+
+def notes(fit: Fit, told: Sequence[str] = ()) -> Iterator[str]:
+    """What a reader should know of a model's figures. told: what has been said already."""
+    yield from (note.text for note in fit.notes if note.text not in told)
+
+
 def seconds(value: float | None) -> str:
     """A time, or a dash."""
     return "–" if value is None else figure(value, "seconds")
@@ -225,11 +236,12 @@ def seconds(value: float | None) -> str:
 def report(made: Sequence[Fit]) -> Report:
     """Everything about some models."""
     sections: list[Section] = []
+    told = common(made)
+    if len(made) > 1:
+        sections.append(Section(say("fit.title-models"), (_side_by_side(made), *told)))
     for fit in made:
         prefix = f"{fit.name}: " if len(made) > 1 else ""
-        sections += _sections(fit, prefix)
-    if len(made) > 1:
-        sections.insert(0, Section(say("fit.title-models"), (_side_by_side(made),)))
+        sections += _sections(fit, prefix, told)
     sections.append(Section(say("loss.section-definitions"), (say("fit.definitions"),)))
     names = ", ".join(fit.name for fit in made)
     facts = [*_machine(made[0])]
@@ -262,7 +274,7 @@ def _summary(fit: Fit) -> Iterator[str]:
     yield from (advice.text for advice in fit.advice)
 
 
-def _sections(fit: Fit, prefix: str) -> Iterator[Section]:
+def _sections(fit: Fit, prefix: str, told: Sequence[str]) -> Iterator[Section]:
     blocks: list[Block] = [about(fit)]
     if text := pace(fit):
         blocks.append(text)
@@ -277,7 +289,7 @@ def _sections(fit: Fit, prefix: str) -> Iterator[Section]:
     yield Section(prefix + say("fit.title-memory"), tuple(blocks))
     yield Section(prefix + say("fit.title-types"), tuple(_precisions(fit)))
     yield Section(prefix + say("fit.title-grid"), tuple(_by_context(fit)))
-    here: list[Block] = [note.text for note in (*fit.advice, *fit.notes)]
+    here: list[Block] = [*(advice.text for advice in fit.advice), *notes(fit, told)]
     here += [card(each) for each in fit.offloads] or [say("fit.no-card")]
     yield Section(prefix + say("fit.title-machine"), tuple(here))
     if fit.training is not None and fit.how is not None:
@@ -413,6 +425,7 @@ def plan_report(scored: Sequence[tuple[AppPlan, Score | None]]) -> Report:
         if score is not None:
             summary.append(prefix + score_total(score))
             sections.append(Section(prefix + say("fit.score"), (_scored(score),)))
+    summary += plan_notes([made for made, _ in scored])
     title = say("fit.report-plan", app=scored[0][0].app)
     return Report(title, tuple(summary), (), tuple(sections))
 
@@ -499,6 +512,11 @@ def plan_total(made: AppPlan) -> str:
     return say("fit.plan-total", peak=shown(made.peak), seconds=seconds(made.seconds))
 
 
+def plan_notes(made: Iterable[AppPlan]) -> list[str]:
+    """What the figures of some plans are not sure of, each once."""
+    return list(dict.fromkeys(note.text for plan in made for note in plan.notes))
+
+
 def score_total(score: Score) -> str:
     """How a plan and its run compare, in a sentence or two."""
     text = say(
@@ -513,8 +531,10 @@ def score_total(score: Score) -> str:
     return text
 
 
-def choices_report(found: Sequence[Choice], facts: Sequence[tuple[str, str]]) -> Report:
-    """Recommended models."""
+def choices_report(
+    found: Sequence[Choice], facts: Sequence[tuple[str, str]], notes: Sequence[Advice] = ()
+) -> Report:
+    """Recommended models. notes: what their figures are not sure of."""
     columns = (
         Column(say("fit.head-model")),
         Column(say("fit.head-quantization")),
@@ -543,5 +563,6 @@ def choices_report(found: Sequence[Choice], facts: Sequence[tuple[str, str]]) ->
     if any(c.pace for c in found):
         bars = tuple(Bar(c.name, (c.pace.decode,)) for c in found if c.pace)
         blocks.append(Bars(say("fit.chart-speed"), (say("fit.head-speed"),), bars, "tokens/s"))
+    blocks += [note.text for note in notes]
     title = say("fit.report-recommend")
     return Report(title, summary, tuple(facts), (Section(title, tuple(blocks)),))
