@@ -80,6 +80,15 @@ def test_a_model_that_does_not_fit_is_said_by_the_exit_code_and_with_a_way_out(
     done = millstream("fit", "405b", *QUICK)
     assert done.returncode == 3
     assert "✗ it does not fit: " in done.stdout
+    assert " × 0" not in done.stdout
+
+
+def test_a_model_for_a_short_context_has_as_many_calls_as_its_table_says(
+    millstream: Run, tiny: str
+) -> None:
+    done = millstream("fit", tiny, "-s", "3", *QUICK)
+    assert "1 × 512 · 2 × 512 · 3 × 512 · 4 × 512 · 8 × 512" in done.stdout
+    assert "it fits: 8 at once, each call with up to 512 tokens of context" in done.stdout
 
 
 def test_several_models_stand_side_by_side(millstream: Run, tiny: str) -> None:

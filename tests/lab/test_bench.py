@@ -592,9 +592,9 @@ async def test_a_point_that_never_succeeds_leaves_the_others(http: Http) -> None
     assert made.trouble is None
     assert (bad.figures.calls, bad.figures.failed) == (0, 2)
     assert (good.figures.calls, good.figures.failed) == (2, 0)
-    assert [text.endswith("none of its 2 calls succeeded") for text in failed(made)] == [True]
+    assert [text.endswith("no call succeeded, of 2") for text in failed(made)] == [True]
     run = Run("0", 0.0, Ask(), measured=[made])
-    assert "none of its 2 calls succeeded" in str(report(run).sections)
+    assert "no call succeeded, of 2" in str(report(run).sections)
 
 
 async def test_a_server_that_falls_silent_keeps_what_was_measured(

@@ -329,11 +329,22 @@ def test_a_card_that_is_used_counts() -> None:
 # ----------------------------------------------------------------------------------------- advice
 
 
-def test_what_to_do_where_it_fits() -> None:
-    found = made("SmolLM2-135M", here=machine(8 * GB))
-    assert [advice.text for advice in found.advice] == [
-        "it fits: up to 8,192 tokens of context for each of 8 calls at once"
-    ]
+@pytest.mark.parametrize(
+    ("name", "use", "free", "room"),
+    [
+        ("SmolLM2-135M", Use(), 8, "8 at once, each call with up to 8,192 tokens"),
+        ("SmolLM2-135M", Use(context=2048, slots=3), 8, "8 at once, each call with up to 8,192"),
+        ("Phi-3-mini-4k", Use(slots=3), 40, "8 at once, each call with up to 4,096 tokens"),
+        ("Qwen3-8B", Use(context=8192), 20, "2 at once, each call with up to"),
+        ("Qwen3-8B", Use(context=4096, slots=4), 20, "4 at once, each call with up to"),
+        ("Qwen3-8B", Use(context=16384), 20, "1 at once, each call with up to"),
+    ],
+)
+def test_what_to_do_where_it_fits(name: str, use: Use, free: int, room: str) -> None:
+    """As many calls at once as have the context that was asked for."""
+    found = made(name, use, here=machine(free * GB))
+    (advice,) = (advice.text for advice in found.advice)
+    assert advice.startswith(f"it fits: {room}")
 
 
 def test_what_to_choose_instead() -> None:

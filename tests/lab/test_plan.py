@@ -182,7 +182,7 @@ def test_more_calls_at_once_than_slots() -> None:
     nodes = [start("name"), llm("a"), llm("b"), end(text="a.text", other="b.text")]
     found = made(compiled(nodes, "start>a", "start>b", "a>end", "b>end"))
     assert told(found) == [
-        "SmolLM2-135M: up to 2 calls may come at once and 1 at a time are answered: set "
+        "SmolLM2-135M: up to 2 calls may come at once and it answers 1 at a time: set "
         "embedded.slots = 2 if memory allows"
     ]
 

@@ -336,7 +336,11 @@ def _machine(made: Fit, terminal: Terminal) -> None:
     if here.memory is not None and here.free is not None:
         lines.append(say("fit.memory", free=size(here.free), total=size(here.memory)))
     lines += [words.card(each) for each in made.offloads] or [say("fit.no-card")]
-    rooms = [say("fit.room", slots=r.slots, context=f"{r.context:,}") for r in made.room]
+    rooms = [
+        say("fit.room", slots=room.slots, context=f"{room.context:,}")
+        for room in made.room
+        if room.context
+    ]
     if rooms:
         lines.append(say("fit.rooms", rooms=" · ".join(rooms)))
     for text in lines:

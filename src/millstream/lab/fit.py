@@ -605,16 +605,21 @@ def _advice(made: Fit) -> Iterator[Advice]:
         yield Advice("lab.advice-no-cache", {"size": need, "free": free})
         return
     if made.fits:
-        best = max((room for room in made.room if room.context), key=_worth, default=None)
+        best = _best(made)
         if best is not None:
             yield Advice("lab.advice-fits", {"context": best.context, "slots": best.slots})
         return
     yield from _instead(made, free)
 
 
-def _worth(room: Room) -> tuple[int, int]:
-    """Slots are worth having once each has a context that most apps are content with."""
-    return (room.slots if room.context >= 8192 else 0, room.context)
+def _best(made: Fit) -> Room | None:
+    """The most slots of which each has the context that was asked for."""
+    enough = made.use.context - made.use.context % _STEP  # as contexts are tried
+
+    def worth(room: Room) -> tuple[int, int]:
+        return (room.slots if room.context >= enough else 0, room.context)
+
+    return max((room for room in made.room if room.context), key=worth, default=None)
 
 
 def _instead(made: Fit, free: int) -> Iterator[Advice]:

@@ -135,7 +135,7 @@ MESSAGES = {
         "请使用与当时相同的 --prompt、--output、--depth 和 --concurrency。",
     ),
     "point-failed": Text(
-        "{point}: none of its {count} calls succeeded",
+        "{point}: no call succeeded, of {count}",
         "{point}：{count} 次调用全部失败",
     ),
     "trouble": Text("{label}: {message}", "{label}：{message}"),
@@ -329,7 +329,7 @@ MESSAGES = {
         "{architecture}，{parameters:.2f}B 权重，{quantization}，{size}",
     ),
     "about-load": Text(
-        "loaded in {seconds:.1f} s: {slots} × {context} tokens of context, {threads} threads, "
+        "loaded in {seconds:.1f} s: {slots} × {context} tokens of context, threads {threads}, "
         "batch {batch}",
         "加载用时 {seconds:.1f} 秒：上下文 {slots} × {context} token，{threads} 线程，批 {batch}",
     ),
@@ -366,7 +366,7 @@ MESSAGES = {
     "fact-version": Text("Millstream", "Millstream"),
     "fact-when": Text("Measured", "测量时间"),
     "fact-repetitions": Text("Repetitions", "重复次数"),
-    "machine": Text("{processor}, {cores} cores", "{processor}，{cores} 核"),
+    "machine": Text("{processor}, cores: {cores}", "{processor}，{cores} 核"),
     "summary-decode": Text(
         "{label} writes {decode:,.1f} tokens a second after a prompt of {prompt} tokens; the first "
         "one comes after {first:.2f} s.",
@@ -374,7 +374,7 @@ MESSAGES = {
         "首个 token 需 {first:.2f} 秒。",
     ),
     "summary-knee": Text(
-        "{label}: more than {count} calls at once add nothing: {output:,.1f} tokens a second in "
+        "{label}: more at once than {count} add nothing: {output:,.1f} tokens a second in "
         "all there, {best:,.1f} at best.",
         "{label}：并发超过 {count} 不再有收益：此时总计每秒 {output:,.1f} 个 token，"
         "最高 {best:,.1f}。",

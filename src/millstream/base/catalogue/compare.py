@@ -135,7 +135,7 @@ MESSAGES = {
     "report-title": Text("{name}: which precision", "{name}：选择哪种精度"),
     "fact-model": Text("model", "模型"),
     "fact-machine": Text("machine", "机器"),
-    "machine": Text("{processor}, {cores} cores", "{processor}，{cores} 核"),
+    "machine": Text("{processor}, cores: {cores}", "{processor}，{cores} 核"),
     "fact-memory": Text("memory, free", "内存，可用"),
     "fact-use": Text("use", "用法"),
     "use": Text("{slots} × {context} tokens of context", "{slots} × {context} token 上下文"),

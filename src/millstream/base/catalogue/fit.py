@@ -160,7 +160,7 @@ MESSAGES = {
     "needs-imatrix": Text("needs an importance matrix", "需要重要性矩阵"),
     "rule": Text("{weights}, {low}–{high}", "{weights}，{low}–{high}"),
     "memory": Text("{free} of {total} of memory are free", "内存 {total}，可用 {free}"),
-    "machine": Text("{processor}, {cores} cores", "{processor}，{cores} 核"),
+    "machine": Text("{processor}, cores: {cores}", "{processor}，{cores} 核"),
     "room": Text("{slots} × {context}", "{slots} × {context}"),
     "rooms": Text("longest context by calls at once: {rooms}", "各并发数下最长的上下文：{rooms}"),
     "card": Text(
@@ -175,7 +175,7 @@ MESSAGES = {
     "no-card": Text("no graphics card was found", "未发现显卡"),
     "pace": Text(
         "{decode:.3g} tokens/s at a depth of {depth}, a prompt at {prefill:.3g} (predicted, "
-        "{threads} threads; at best {bound:.3g})",
+        "threads {threads}; at best {bound:.3g})",
         "深度 {depth} 时 {decode:.3g} token/秒，提示词 {prefill:.3g} token/秒"
         "（预测，{threads} 线程；上限 {bound:.3g}）",
     ),
@@ -190,8 +190,8 @@ MESSAGES = {
     ),
     "plan-memory": Text("{peak} with all models loaded", "全部模型加载时 {peak}"),
     "plan-model": Text(
-        "{model}: {quantization}, {slots} × {context:,} tokens, {memory}; up to {at_once} calls at "
-        "once, the longest needs {needed:,} tokens",
+        "{model}: {quantization}, {slots} × {context:,} tokens, {memory}; calls at once: up "
+        "to {at_once}; the longest needs {needed:,} tokens",
         "{model}：{quantization}，{slots} 个并发 × {context:,} 个 token，{memory}；"
         "最多 {at_once} 个并发调用，最长需要 {needed:,} 个 token",
     ),

@@ -225,7 +225,7 @@ MESSAGES = {
         "无法得知本机可用内存；需要 {size}",
     ),
     "advice-fits": Text(
-        "it fits: up to {context:,} tokens of context for each of {slots} calls at once",
+        "it fits: {slots} at once, each call with up to {context:,} tokens of context",
         "可以运行：{slots} 个并发，每个最多 {context:,} 个 token 的上下文",
     ),
     "advice-trains": Text(
@@ -284,7 +284,7 @@ MESSAGES = {
         "embedded.context = {advised}",
     ),
     "plan-slots": Text(
-        "{model}: up to {wanted} calls may come at once and {slots} at a time are answered: set "
+        "{model}: up to {wanted} calls may come at once and it answers {slots} at a time: set "
         "embedded.slots = {wanted} if memory allows",
         "{model}：最多同时有 {wanted} 个调用，而并发数为 {slots}：内存允许时可设置 "
         "embedded.slots = {wanted}",
