@@ -235,6 +235,7 @@ def test_a_size_that_no_model_has(key: str, value: Any, shown: str) -> None:
     with pytest.raises(BadInput) as caught:
         config.header(SMALL | {key: value})
     assert caught.value.message == f"config.json says {shown} for {key!r}, which no model has"
+    assert "config.json of the model as its hub has it" in caught.value.next_step
 
 
 @pytest.mark.parametrize("key", ["hidden_size", "vocab_size", "intermediate_size"])

@@ -174,6 +174,8 @@ def test_what_is_no_model(tmp_path: Path) -> None:
             gguf.read(written(tmp_path, data))
         assert message in str(caught.value)
         assert caught.value.next_step
+        assert ("newer Millstream" in caught.value.next_step) == ("version 4" in message)
+        assert ("newer conversion" in caught.value.next_step) == ("version 1" in message)
     with pytest.raises(BadInput, match="there is no file"):
         gguf.read(tmp_path / "none.gguf")
 

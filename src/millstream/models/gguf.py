@@ -309,7 +309,8 @@ def read_ranges(ranges: Ranges, *, file: str, size: int | None = None) -> Header
     if version not in (2, 3):
         if version in (2 << 24, 3 << 24):
             raise BadInput("gguf.big-endian", file=file)
-        raise BadInput("gguf.version", file=file, version=version)
+        key = "gguf.old-version" if version < 2 else "gguf.new-version"
+        raise BadInput(key, file=file, version=version)
     tensor_count, key_count = reader.u64(), reader.u64()
     metadata: dict[str, Any] = {}
     for _ in range(reader.sane(key_count, _MOST_KEYS)):

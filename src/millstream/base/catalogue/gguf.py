@@ -3,6 +3,9 @@ from millstream.base.messages import Text
 _AGAIN = "Fetch the file again: millstream models pull NAME"
 _AGAIN_ZH = "请重新获取该文件：millstream models pull 名称"
 
+_VERSION = "{file} is a GGUF file of version {version}; versions 2 and 3 are read"
+_VERSION_ZH = "{file} 是版本 {version} 的 GGUF 文件；目前支持版本 2 和 3"
+
 MESSAGES = {
     "not-gguf": Text(
         "{file} is not a GGUF model file: it begins with {begin}",
@@ -19,6 +22,8 @@ MESSAGES = {
     "unreadable": Text(
         "{file} cannot be read: {reason}",
         "无法读取 {file}：{reason}",
+        "Look whether it is a file, and one that you may read.",
+        "请检查它是否为文件，以及是否有读取权限。",
     ),
     "missing": Text(
         "there is no file {file}",
@@ -26,11 +31,17 @@ MESSAGES = {
         "See which models are here: millstream models",
         "查看本机已有的模型：millstream models",
     ),
-    "version": Text(
-        "{file} is a GGUF file of version {version}; versions 2 and 3 are read",
-        "{file} 是版本 {version} 的 GGUF 文件；目前支持版本 2 和 3",
+    "old-version": Text(
+        _VERSION,
+        _VERSION_ZH,
         "Take a newer conversion of the same model.",
         "请换用该模型较新的转换文件。",
+    ),
+    "new-version": Text(
+        _VERSION,
+        _VERSION_ZH,
+        "A newer Millstream may read it: update it, or take a conversion of version 3 meanwhile.",
+        "较新的 Millstream 可能支持：请更新，或暂时换用版本 3 的转换文件。",
     ),
     "big-endian": Text(
         "{file} was made for big-endian machines, which llama.cpp does not load here",

@@ -10,6 +10,8 @@ _NAMES_ZH = (
     "模型可以是 GGUF 文件、文件夹或 config.json、模型架上的名称（millstream models）、"
     "hf:组织/仓库[:量化]、ms:组织/仓库、ollama:名称，或 7b 这样的规模。"
 )
+_CONFIG = "Take the config.json of the model as its hub has it; fetch it again if it is damaged."
+_CONFIG_ZH = "请使用模型在 hub 上的 config.json；如已损坏请重新获取。"
 
 MESSAGES = {
     # ------------------------------------------------------------------------- names and files
@@ -41,8 +43,8 @@ MESSAGES = {
     "not-config": Text(
         "{file} is no config.json: it is no JSON object",
         "{file} 不是 config.json：内容不是 JSON 对象",
-        "Take the config.json of the model as its hub has it; fetch it again if it is damaged.",
-        "请使用模型在 hub 上的 config.json；如已损坏请重新获取。",
+        _CONFIG,
+        _CONFIG_ZH,
     ),
     "config-missing": Text(
         "{file} does not say {key!r}, and without it no size can be told",
@@ -53,6 +55,8 @@ MESSAGES = {
     "config-value": Text(
         "{file} says {value} for {key!r}, which no model has",
         "{file} 中 {key!r} 的值为 {value}，不可能是模型的值",
+        _CONFIG,
+        _CONFIG_ZH,
     ),
     "unknown-family": Text(
         "{file} is of the family {family!r}, whose tensors are not known here",
