@@ -55,10 +55,32 @@ def test_what_cannot_be_quantized(
     assert "Traceback" not in done.stderr
 
 
-def test_an_architecture_that_nothing_here_loads(millstream: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["xlama", "lllll"])
+def test_an_architecture_that_nothing_here_loads(
+    millstream: Run, tmp_path: Path, name: str
+) -> None:
     """It becomes what was asked for, with a warning."""
     file = llama(tmp_path / "tiny-F16.gguf")
-    file.write_bytes(file.read_bytes().replace(b"llama", b"xlama"))
-    done = millstream("quantize", file.name, "-t", "Q8_0", "-o", "out")
-    assert done.returncode == 0, done.stderr
-    assert "does not know the architecture 'xlama'" in done.stderr
+    file.write_bytes(file.read_bytes().replace(b"llama", name.encode()))
+    words = ("quantize", file.name, "-t", "Q8_0", "-o", "out")
+    warning = f"the llama.cpp in use does not know the architecture {name!r}"
+    for more in ("--dry-run", "--force"):
+        done = millstream(*words, more, "--json", "--report", "q.html")
+        assert done.returncode == 0, done.stderr
+        assert warning in done.stderr
+        ((told,),) = (each["warnings"] for each in json.loads(done.stdout))
+        assert told.startswith(warning)
+        assert name in (tmp_path / "q.html").read_text()
+    assert (tmp_path / "out/tiny-Q8_0.gguf").exists()
+    for command in (("loss", file.name, "out/tiny-Q8_0.gguf"), ("bench", "out/tiny-Q8_0.gguf")):
+        refused = millstream(*command)
+        assert (refused.returncode, name in refused.stderr) == (3, True)
+
+
+def test_what_is_wrong_is_said_with_what_to_do(millstream: Run, tmp_path: Path) -> None:
+    llama(tmp_path / "tiny-F16.gguf")
+    done = millstream("quantize", "tiny-F16.gguf", "-t", "Q4_0", "-o", "o", "--imatrix", "nope")
+    assert done.returncode == 2
+    assert "the importance matrix nope cannot be read: No such file" in done.stderr
+    assert "→ Give the file that llama.cpp's `llama-imatrix` has written" in done.stderr
+    assert not (tmp_path / "o").exists()

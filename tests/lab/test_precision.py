@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.configs import PUBLISHED
-from millstream.base import set_language
+from millstream.base import BadInput, set_language
 from millstream.lab import config, typical
 from millstream.lab.fit import Fit, fit
 from millstream.lab.hardware import Gpu, Machine, of_metal, of_nvidia, of_rocm
-from millstream.lab.mixes import DEFAULTS, NEED_IMATRIX, retyped
+from millstream.lab.mixes import DEFAULTS, NEED_IMATRIX, plan_types, retyped
 from millstream.lab.names import Model
 from millstream.lab.precision import ALL, PLAIN, as_it_is, in_precision, quote
 from millstream.models.footprint import Use, footprint, repack_bytes
@@ -328,3 +328,14 @@ def test_plain_data_for_machines() -> None:
     assert plain["memory"]["weights"] == found.memory.weights
     assert {row["precision"]["label"] for row in plain["rows"]} == set(ALL)
     assert set(found.own.types) <= {kind.name for kind in TYPES.values()}
+
+
+def test_a_type_whose_blocks_do_not_fit_names_those_that_do() -> None:
+    of = header("SmolLM2-135M")  # rows of 576 numbers
+    with pytest.raises(BadInput, match="do not fit blocks of 128 of the type Q1_0") as caught:
+        plan_types(of, "Q1_0")
+    text, _, known = caught.value.next_step.partition(": ")
+    assert text == "Take one of"
+    assert set(known.split(", ")) == {*DEFAULTS} - {"Q1_0"}
+    for name in known.split(", "):
+        assert plan_types(of, name, imatrix=True)

@@ -524,6 +524,9 @@ def test_a_folder_is_converted_and_the_passing_file_goes(tmp_path: Path, source:
     assert {total for _, total in told} == {(folder / "model.safetensors").stat().st_size}
     names = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert names == ["Tiny-Q8_0.gguf", "Tiny-Q8_0.gguf.json"]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert (tmp_path / "out").stat().st_mode == plain.stat().st_mode  # a person named it
 
 
 @pytest.mark.parametrize(

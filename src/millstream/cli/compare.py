@@ -189,7 +189,7 @@ async def _files(
         made = await Quantizer(source, args.scratch or here.home.shelf).run(missing, line.making)
         yield files | {each.type: Path(each.path) for each in made}
         return
-    with aside(args.scratch or here.home.shelf.path) as folder:
+    with aside(args.scratch or here.home.shelf) as folder:
         made = await Quantizer(source, folder).run(missing, line.making) if missing else []
         yield files | {each.type: Path(each.path) for each in made}
 

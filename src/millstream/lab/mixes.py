@@ -346,8 +346,16 @@ def _fitting(tensor: Tensor, wanted: str) -> str:
     block = TYPES[_NUMBER[wanted]].block
     other = "F16" if block == 32 else _FALLBACK.get(wanted)
     if other is None:
-        raise BadInput("lab.no-fallback", tensor=tensor.name, row=row, type=wanted, block=block)
+        known = ", ".join(name for name, type in DEFAULTS.items() if _fits(row, type))
+        key, name = "lab.no-fallback", tensor.name
+        raise BadInput(key, tensor=name, row=row, type=wanted, block=block, known=known)
     return other if row % TYPES[_NUMBER[other]].block == 0 else "F16"
+
+
+def _fits(row: int, type: str) -> bool:
+    """Whether a type's blocks fit rows of a length, or another type takes its place."""
+    block = TYPES[_NUMBER[type]].block
+    return row % block == 0 or block == 32 or type in _FALLBACK
 
 
 def _first(header: Header, key: str, other: int = 0) -> int:

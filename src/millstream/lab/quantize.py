@@ -16,14 +16,16 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from millstream.base import BadInput, Failed, NotHere
-from millstream.home import Manifest, files, plain_name
-from millstream.lab import jobs
+from millstream.base import BadInput, Failed, NotHere, say
+from millstream.home import Manifest, plain_name
+from millstream.lab import jobs, library
+from millstream.lab.aside import prepared
 from millstream.lab.mixes import DEFAULTS, Planned, needs_imatrix
 from millstream.lab.quantizer import Matrix, layout, plan_file, read_imatrix
 from millstream.models import gguf
@@ -59,7 +61,8 @@ class Fallback(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """A file that can be made. size: its bytes; bits: of a weight on average, all tensors counted;
-    types: how many tensors have each. needs: tensors that want an importance matrix."""
+    types: how many tensors have each. needs: tensors that want an importance matrix. warnings: what
+    to know of the file before it is relied on."""
 
     ftype: str
     name: str
@@ -68,10 +71,11 @@ class Plan(msgspec.Struct, frozen=True):
     types: dict[str, int]
     fallbacks: list[Fallback]
     needs: list[str]
+    warnings: list[str]
 
 
 class Quantized(msgspec.Struct, frozen=True):
-    """A file that was made, or that was there already (`kept`)."""
+    """A file that was made, or that was there already (`kept`). warnings: as in `Plan`."""
 
     type: str
     name: str
@@ -83,6 +87,7 @@ class Quantized(msgspec.Struct, frozen=True):
     fallbacks: list[Fallback]
     seconds: float
     kept: bool
+    warnings: list[str]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -128,6 +133,14 @@ class Source:
     def first(self) -> Header:
         return self.headers[0]
 
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What to know of any file that is made of this."""
+        name = self.first.architecture
+        if not library.lacks(name):
+            return []
+        return [say("quantize.unknown-architecture", architecture=name or "?")]
+
     def fingerprint(self) -> str:
         """Tells this source from others: the headers and samples of the weights, hashed."""
         if not self._fingerprint:
@@ -147,6 +160,7 @@ class Source:
             _types(planned),
             [Fallback(p.tensor.name, p.fallback_from, p.type) for p in planned if p.fallback_from],
             [p.tensor.name for p in needs_imatrix(planned, ftype) if p.tensor.name not in known],
+            self.warnings,
         )
 
 
@@ -216,10 +230,7 @@ class Quantizer:
         """
         plans = self.plans(types)
         try:
-            if self.shelf is not None:
-                files.private(self._folder)
-            else:
-                self._folder.mkdir(parents=True, exist_ok=True)
+            prepared(self._folder if self.shelf is None else self.shelf)
             for plan in plans:
                 self._part(plan).unlink(missing_ok=True)  # of a run that was killed
         except OSError as error:
@@ -249,6 +260,7 @@ class Quantizer:
                     plan.fallbacks,
                     seconds,
                     plan.ftype in kept,
+                    plan.warnings,
                 )
             )
         return made

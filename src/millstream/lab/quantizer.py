@@ -261,7 +261,7 @@ def read_imatrix(path: Path) -> Matrix:
             begin = file.read(4)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise BadInput("gguf.unreadable", file=str(path), reason=reason) from None
+        raise BadInput("quantize.unreadable-imatrix", file=str(path), reason=reason) from None
     matrix = _gguf_matrix(path) if begin == gguf.MAGIC else _old_matrix(path)
     for name, row in matrix.rows.items():
         if not all(map(math.isfinite, row)):

@@ -123,6 +123,8 @@ MESSAGES = {
         "rows of {row} numbers ({tensor!r}) do not fit blocks of {block} of the type {type}, and "
         "no other type takes its place",
         "每行 {row} 个元素（{tensor!r}）无法装入 {type} 的 {block} 元素块，且没有可替代的类型",
+        "Take one of: {known}",
+        "请改用其中之一：{known}",
     ),
     "no-library": Text(
         "speed is measured with llama.cpp's library, which does not start here: {problem}",

@@ -7,6 +7,8 @@ _NO_ROOM = (
 _NO_ROOM_ZH = (
     "{folder} 空间不足：需要 {needed:,} 字节（其中 {spare:,} 保留不用），可用 {free:,} 字节"
 )
+_IMATRIX = "Give the file that llama.cpp's `llama-imatrix` has written (.gguf or .dat)."
+_IMATRIX_ZH = "请提供由 llama.cpp 的 `llama-imatrix` 生成的文件（.gguf 或 .dat）。"
 
 MESSAGES = {
     "other-build": Text(
@@ -86,11 +88,17 @@ MESSAGES = {
         "Take the matrix that was made for this model.",
         "请使用为该模型生成的矩阵。",
     ),
+    "unreadable-imatrix": Text(
+        "the importance matrix {file} cannot be read: {reason}",
+        "无法读取重要性矩阵 {file}：{reason}",
+        _IMATRIX,
+        _IMATRIX_ZH,
+    ),
     "no-imatrix": Text(
         "{file} is no importance matrix, or is cut off",
         "{file} 不是重要性矩阵，或已被截断",
-        "An importance matrix is what llama.cpp's `llama-imatrix` writes (.gguf or .dat).",
-        "重要性矩阵由 llama.cpp 的 `llama-imatrix` 生成（.gguf 或 .dat）。",
+        _IMATRIX,
+        _IMATRIX_ZH,
     ),
     "imatrix-damaged": Text(
         "the importance matrix {file} is damaged at {tensor}",
@@ -101,8 +109,8 @@ MESSAGES = {
     "imatrix-empty": Text(
         "{file} has no importance matrix in it",
         "{file} 中没有重要性矩阵",
-        "An importance matrix is what llama.cpp's `llama-imatrix` writes (.gguf or .dat).",
-        "重要性矩阵由 llama.cpp 的 `llama-imatrix` 生成（.gguf 或 .dat）。",
+        _IMATRIX,
+        _IMATRIX_ZH,
     ),
     "no-numbers": Text(
         "{file}: the weights of {tensor} are damaged: some of them are no numbers",
@@ -154,8 +162,9 @@ MESSAGES = {
     ),
     "unknown-architecture": Text(
         "the llama.cpp in use does not know the architecture {architecture!r}: what is made of it "
-        "cannot be loaded here",
-        "当前使用的 llama.cpp 不认识架构 {architecture!r}：生成的文件无法在此加载",
+        "cannot be loaded here; a newer one may know it (pip install -U 'millstream[local]')",
+        "当前使用的 llama.cpp 不认识架构 {architecture!r}：生成的文件无法在此加载；"
+        "较新的版本可能支持（pip install -U 'millstream[local]'）",
     ),
     "no-converter": Text(
         "{name} is a folder of safetensors files; making a GGUF file of it takes llama.cpp's "

@@ -30,6 +30,7 @@ def report(made: Sequence[Quantized | Plan], source: Source) -> Report:
         summary.append(
             say("quantize.summary-fallbacks", type=_type(worst), count=count, tensors=tensors)
         )
+    summary += source.warnings
     return Report(
         say("quantize.report-title", name=source.name),
         tuple(summary),
