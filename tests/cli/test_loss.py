@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from canned import edges, end, start
+from canned import edges, end, node, start
 from cli.parts import Run, Write, llm
 from cli.person import Person
 from lab.configs import llama as llama_config
@@ -145,6 +145,55 @@ def test_an_app_on_each_model(
     assert "Tokyo" in (tmp_path / "app.html").read_text()
 
 
+@pytest.fixture
+def translates(millstream: Run, write: Write, tmp_path: Path) -> str:
+    """An app whose first node asks a service that is not there."""
+    tool = node(
+        "t", "tool", provider_id="google_translate", provider_type="builtin",
+        tool_name="translate", tool_configurations={"dest": "zh-cn"},
+        tool_parameters={"content": {"type": "mixed", "value": "{{#start.name#}}"}},
+    )  # fmt: skip
+    endpoint = "http://127.0.0.1:1/translate_a/single"
+    done = millstream("settings", "set", "translate.endpoint", endpoint)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "cases.jsonl").write_text('{"inputs": {"name": "x"}}\n' * 2)
+    nodes = [start("name"), tool, llm(text="{{#t.text#}}"), end(text="llm.text")]
+    return write("t.yml", nodes, edges("start>t", "t>llm", "llm>end")).name
+
+
+def test_cases_that_never_ask_the_model_are_no_result(
+    millstream: Run, models: tuple[str, str], translates: str
+) -> None:
+    words = ("--no-text", "--no-tasks", "--app", translates, "--cases", "cases.jsonl")
+    done = millstream("loss", *models, *words)
+    assert done.returncode == 1
+    assert "0/2" in done.stdout
+    assert "the app says nothing of Tiny-F16, Tiny-Q4_0" in done.stderr
+    assert (done.stdout + done.stderr).count("Google Translate did not answer") == 1
+    assert "--bind google_translate/translate=llm, or --local" in done.stderr
+    data = json.loads(millstream("loss", *models, *words, "--json").stdout)
+    outcomes = [each for run in data["app"]["runs"] for each in run["outcomes"]]
+    assert [each["asked"] for each in outcomes] == [False] * 4
+    assert all("--local" in each["next"] for each in outcomes)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("words", [("--local",), ("--bind-tool", "*=llm")])
+def test_tools_have_substitutes_as_in_a_run(
+    millstream: Run, translates: str, packaged_model: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """The measured model does a tool's work, too; it is itself no substitute."""
+    os.symlink(packaged_model, tmp_path / "again.gguf")
+    asked = ("--no-text", "--no-tasks", "--app", translates, "--cases", "cases.jsonl", *words)
+    done = millstream("loss", str(packaged_model), "again.gguf", *asked, "--report", "app.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2/2 (100") == 2, done.stdout
+    told = "google_translate/translate → translation by the model that is measured"
+    assert done.stderr.count(told) == 1
+    assert done.stderr.count("≈ ") == 1
+    assert told in (tmp_path / "app.html").read_text()
+
+
 @pytest.mark.model
 def test_ctrl_c_in_the_cases_keeps_those_that_have_run(
     person: Callable[..., Person], write: Write, packaged_model: Path, tmp_path: Path
@@ -212,6 +261,7 @@ def test_figures_are_kept_when_the_app_fails(
         (("--threads", "0"), 2, "--threads must be 1 or more, not 0"),
         (("--no-text", "--no-tasks"), 2, "there is nothing left to measure"),
         (("--app", "app.yml"), 2, "--app and --cases go together"),
+        (("--local",), 2, "--local says how an app is run, and there is none"),
         (("--text", "none.txt"), 2, "the text none.txt cannot be read: No such file"),
         (("--report", "no/where.html"), 2, "the report no/where.html cannot be written"),
         (("--text", "latin.txt"), 2, "the text latin.txt is not in UTF-8 (byte 4)"),

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def choice(args: Namespace) -> Choice:
     """What stands in for what a file names, by the options."""
-    return Choice(args.model, args.local, dict(args.bind), dict(args.bind_tool))
+    model = getattr(args, "model", None)
+    return Choice(model, args.local, dict(args.bind), dict(args.bind_tool))
 
 
 def read(file: str, terminal: Terminal) -> dsl.App:

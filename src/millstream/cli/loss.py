@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from millstream.base import BadInput, MillstreamError, NotHere, Place, say
-from millstream.cli.here import machine, read, size
-from millstream.cli.parser import Parser
+from millstream.base import BadInput, Failed, MillstreamError, NotHere, Place, say
+from millstream.cli.here import choice, machine, read, size
+from millstream.cli.parser import Parser, binding_options
 from millstream.cli.terminal import StatusLine, Terminal, clean, label, percent
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 STDIN = "-"
 _FAILURES = 12  # cases whose failure is shown
+_REASONS = 3  # that are told for a model which no case has asked
+_OF_APPS = ("local", "bind", "bind_tool", "own_sampling")  # options that go with --app
 
 
 def arguments(parser: Parser) -> None:
@@ -47,6 +49,7 @@ def arguments(parser: Parser) -> None:
     parser.arg("--no-tasks", action="store_true", help="no-tasks")
     parser.arg("--app", metavar="APP.yml", help="app")
     parser.arg("--cases", metavar="FILE.jsonl", type=Path, help="cases")
+    binding_options(parser, model=False)
     parser.arg("--own-sampling", action="store_true", help="own-sampling")
     parser.arg("--report", metavar="FILE", type=Path, help="report")
     parser.arg("--json", action="store_true", help="json")
@@ -74,7 +77,7 @@ async def _run(args: Namespace, terminal: Terminal) -> int:
     finally:
         work.line.say("")
     if work.loss is not None or work.apps:
-        _finish(work.loss, work.apps, ours.name if ours is not None else "", args, terminal)
+        _finish(work.loss, work.apps, ours, args, terminal)
     elif isinstance(ended, asyncio.CancelledError):
         raise ended
     if ours is not None and ended is not None and 0 < work.cases < work.all_cases:
@@ -119,6 +122,8 @@ class _Work:
         if self.ours is not None:
             self.all_cases = len(self.ours.cases) * len(models)
             await self.ours.run(models, self.line, self.apps)
+            if error := _unasked(self.apps):
+                raise error
         if self.kept.left:
             raise self.kept.left[0]
 
@@ -145,6 +150,9 @@ def _options(args: Namespace) -> Options:
             raise BadInput("loss.number", option=option, given=given, least=least)
     if bool(args.app) != bool(args.cases):
         raise BadInput("loss.app-needs-cases")
+    for name in _OF_APPS:
+        if getattr(args, name) and not args.app:
+            raise BadInput("loss.only-with-app", option=f"--{name.replace('_', '-')}")
     if args.no_text and args.no_tasks and not args.app:
         raise BadInput("loss.nothing")
     if args.report is not None:
@@ -251,6 +259,7 @@ class _App:
         self.file: dsl.App = read(args.app, terminal)
         self.name = self.file.name or args.app
         self.cases: list[Case] = cases.read(args.cases)
+        self.substitutes: list[dict[str, str]] = []
         app = self._load()
         app.sound()
         for case in self.cases:
@@ -262,11 +271,20 @@ class _App:
                 raise type(error)(error.code, place=place, **error.values) from None
 
     async def prepare(self, path: Path) -> None:
-        """See that all is here that the app needs. Raises NotHere."""
+        """See that all is here that the app needs, and tell what stands in for a tool. Raises
+        NotHere."""
         app = self._load()
         app.use(self._machine(path))
         async with app:
-            await app.prepare()
+            self.substitutes = await app.prepare()
+        for text in self.told():
+            self.terminal.tell(self.terminal.paint("≈ ", "yellow") + text)
+
+    def told(self) -> list[str]:
+        """What stands in for a tool, in words."""
+        from millstream.cli import watch
+
+        return list(watch.substitutes(self.substitutes))
 
     async def run(self, models: Sequence[Model], line: _Line, found: list[AppRun]) -> None:
         """All cases on all models; found: takes what comes of it."""
@@ -279,7 +297,7 @@ class _App:
             app.use(here)
 
             async def run(case: Case) -> Ran:
-                return await self._case(app, case)
+                return await self._case(app, here, case)
 
             async with app:
                 await here.open()
@@ -288,24 +306,32 @@ class _App:
         names = [model.name for model in models]
         await cases.compare(self.cases, names, open, line.running, found)
 
-    async def _case(self, app: App, case: Case) -> Ran:
+    async def _case(self, app: App, here: PinnedMachine, case: Case) -> Ran:
         from millstream.lab.cases import Ran
 
+        before = here.asked
         result = await app.arun(case.inputs, query=case.query)
-        error = str((result.error or {}).get("message", "")) if not result.ok else ""
-        if not result.ok and not error:
-            error = result.status
-        return Ran(result.outputs, error, result.elapsed, result.usage.completion_tokens)
+        error = {} if result.ok else result.error or {}
+        return Ran(
+            result.outputs,
+            str(error.get("message") or ("" if result.ok else result.status)),
+            str(error.get("next", "")),
+            here.asked > before,
+            result.elapsed,
+            result.usage.completion_tokens,
+        )
 
     def _load(self) -> App:
         from millstream.runtime import App
 
-        return App(self.file, home=self.args.home)
+        return App(self.file, choice=choice(self.args), home=self.args.home)
 
     def _machine(self, path: Path) -> PinnedMachine:
         from millstream.runtime.pinned import PinnedMachine
 
-        return PinnedMachine(path, self.args.home, fixed=not self.args.own_sampling)
+        return PinnedMachine(
+            path, self.args.home, fixed=not self.args.own_sampling, label=say("loss.measured")
+        )
 
     @staticmethod
     def _asked(app: App, case: Case) -> None:
@@ -318,6 +344,18 @@ class _App:
         wanted = (case.expect or {}).get("output")
         if wanted is not None and wanted not in known:
             raise BadInput("cli.no-output", name=str(wanted), known=", ".join(known) or "-")
+
+
+def _unasked(apps: Sequence[AppRun]) -> Failed | None:
+    """The error about models that no case came to ask: their figures say nothing."""
+    silent = [run for run in apps if run.unasked]
+    if not silent:
+        return None
+    cases = [each for run in silent for each in run.outcomes]
+    reasons = list(dict.fromkeys(each.failure for each in cases))[:_REASONS]
+    advice = list(dict.fromkeys(each.next for each in cases if each.next))[:_REASONS]
+    names = ", ".join(run.model for run in silent)
+    return Failed("loss.unasked", models=names, reason="; ".join(reasons), next=" ".join(advice))
 
 
 def _peak(here: PinnedMachine) -> int | None:
@@ -347,15 +385,24 @@ class _Line(StatusLine):
 
 
 def _finish(
-    loss: Loss | None, apps: list[AppRun], app: str, args: Namespace, terminal: Terminal
+    loss: Loss | None, apps: list[AppRun], ours: _App | None, args: Namespace, terminal: Terminal
 ) -> None:
+    app = ours.name if ours is not None else ""
     if args.report is not None:
         from millstream.lab.report import html
         from millstream.lab.report.loss import report
 
-        html.write(report(loss, apps, app), args.report)
+        told = ours.told() if ours is not None else []
+        html.write(report(loss, apps, app, told), args.report)
     if args.json:
-        found = {"name": app, "fixed": not args.own_sampling, "runs": apps} if apps else None
+        found = None
+        if apps and ours is not None:
+            found = {
+                "name": app,
+                "fixed": not args.own_sampling,
+                "substitutes": ours.substitutes,
+                "runs": apps,
+            }
         terminal.write(msgspec.json.encode({"loss": loss, "app": found}).decode() + "\n")
     else:
         if loss is not None:
@@ -453,7 +500,8 @@ def _tell_app(apps: list[AppRun], app: str, args: Namespace, terminal: Terminal)
         )
     title = say("loss.title-app", name=label(app), count=len(apps[0].outcomes))
     _table(title, rows, terminal)
-    failed = [(run.model, each) for run in apps for each in run.outcomes if not each.passed]
+    told = [run for run in apps if not run.unasked]  # the others are one error
+    failed = [(run.model, each) for run in told for each in run.outcomes if not each.passed]
     for model, each in failed[:_FAILURES]:
         where = label(each.name) or say("loss.case", line=each.line)
         what = clean(each.failure.splitlines()[0] if each.failure else "")

@@ -205,9 +205,11 @@ def everywhere(parser: Parser, *, version: bool = False) -> None:
     add("--home", key="home", metavar="DIR", type=Path)
 
 
-def binding_options(parser: Parser) -> None:
-    """The options that say what stands in for what a file names."""
-    parser.arg("--model", metavar="MODEL", type=filled, help="cli.bindings.model")
+def binding_options(parser: Parser, *, model: bool = True) -> None:
+    """The options that say what stands in for what a file names. model: whether there is one for
+    all its models."""
+    if model:
+        parser.arg("--model", metavar="MODEL", type=filled, help="cli.bindings.model")
     parser.arg(
         "--bind", metavar="A=B", action="append", default=[], type=_rule, help="cli.bindings.bind"
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -180,7 +180,7 @@ class Watch:
 
     def _header(self, event: RunStarted) -> None:
         self.line(self.terminal.paint(label(event.app) or "-", "bold"))
-        for text in substitutes(event):
+        for text in substitutes(event.substitutes):
             self.line(self.terminal.paint("≈ ", "yellow") + text)
 
     def _finished(self, event: NodeFinished) -> None:
@@ -242,7 +242,7 @@ class QuietWatch(Watch):
 
     def take(self, event: Event) -> None:
         if isinstance(event, RunStarted):
-            for text in substitutes(event):
+            for text in substitutes(event.substitutes):
                 self.line("≈ " + text)
 
 
@@ -325,8 +325,8 @@ class LiveWatch(Watch):
         return f"{bar} {done}/{total}"
 
 
-def substitutes(event: RunStarted) -> Iterator[str]:
-    """A line for each thing that stands in for another."""
+def substitutes(found: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """A line for each thing that stands in for another (`Result.substitutes`)."""
     lines = dict.fromkeys(
         say(
             "cli.substitute",
@@ -334,7 +334,7 @@ def substitutes(event: RunStarted) -> Iterator[str]:
             used=label(item.get("used", "")),
             why=label(item.get("why", "")),
         )
-        for item in event.substitutes
+        for item in found
     )
     yield from lines
 

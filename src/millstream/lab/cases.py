@@ -44,18 +44,21 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Ran(msgspec.Struct, frozen=True):
-    """What a run gave. error: why it failed, "" if it didn't. seconds: of the run; tokens: that
-    models wrote."""
+    """What a run gave. error: why it failed, "" if it didn't; next: what would help. asked: whether
+    it came to ask a model. seconds: of the run; tokens: that models wrote."""
 
     outputs: dict[str, Any] = {}
     error: str = ""
+    next: str = ""
+    asked: bool = True
     seconds: float = 0.0
     tokens: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A case on one model. failure: why it did not pass, for people. similarity: to the base's
-    output, between 0 and 1; None for the base, and where one of the two runs failed."""
+    """A case on one model. failure: why it did not pass, for people; next: what would help. asked:
+    whether it came to ask the model. similarity: to the base's output, between 0 and 1; None for
+    the base, and where one of the two runs failed."""
 
     line: int
     name: str
@@ -65,6 +68,8 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float
     tokens: int
     similarity: float | None = None
+    asked: bool = True
+    next: str = ""
 
 
 class AppRun(msgspec.Struct, frozen=True):
@@ -79,6 +84,11 @@ class AppRun(msgspec.Struct, frozen=True):
     similarity: Estimate | None
     same: int | None
     memory: int | None
+
+    @property
+    def unasked(self) -> bool:
+        """Whether every case failed before it asked the model: they say nothing of it."""
+        return not any(each.passed or each.asked for each in self.outcomes)
 
 
 Run = Callable[[Case], Awaitable[Ran]]
@@ -179,7 +189,7 @@ async def compare(
                     try:
                         ran = await run(case)
                     except MillstreamError as error:
-                        ran = Ran(error=str(error))
+                        ran = Ran(error=str(error), next=error.next_step, asked=False)
                     outcomes.append(_outcome(case, ran, _at(found, len(outcomes))))
                 memory = peak()
         finally:
@@ -217,7 +227,16 @@ def _outcome(case: Case, ran: Ran, base: Outcome | None) -> Outcome:
     if base is not None and output is not None and base.output is not None:
         similarity = alike(as_text(output), as_text(base.output))
     return Outcome(
-        case.line, case.name, not failure, failure, output, ran.seconds, ran.tokens, similarity
+        case.line,
+        case.name,
+        not failure,
+        failure,
+        output,
+        ran.seconds,
+        ran.tokens,
+        similarity,
+        ran.asked,
+        ran.next,
     )
 
 

@@ -203,11 +203,12 @@ class App:
         if self.plan.start is None:
             raise BadInput("runtime.nothing-to-run", mode=self.mode)
 
-    async def prepare(self) -> None:
-        """Make sure of everything that the app needs, as a run does before its first node.
+    async def prepare(self) -> list[dict[str, str]]:
+        """Make sure of everything that the app needs, as a run does before its first node; what
+        stands in for something that the file names (`Result.substitutes`).
 
         Raises NotHere with all that is missing."""
-        await self._prepared()
+        return (await self._prepared())[1]
 
     async def _prepared(self) -> tuple[Ports, list[dict[str, str]]]:
         if self._ports is not None:

@@ -149,9 +149,22 @@ MESSAGES = {
         "millstream loss BASE QUANT --app app.yml --cases cases.jsonl",
         "millstream loss BASE QUANT --app app.yml --cases cases.jsonl",
     ),
+    "only-with-app": Text(
+        "{option} says how an app is run, and there is none",
+        "{option} 用于运行应用，但没有指定应用",
+        "Give an app by --app and --cases.",
+        "请用 --app 和 --cases 指定应用。",
+    ),
     # -------------------------------------------------------------------------------------- cases
     "cases-unreadable": Text(
         "the cases {file} cannot be read: {reason}", "无法读取用例 {file}：{reason}"
+    ),
+    "measured": Text("the model that is measured", "被测模型"),
+    "unasked": Text(
+        "the app says nothing of {models}: every case failed before a model was asked. {reason}",
+        "应用的结果不能说明 {models} 的情况：所有用例都在调用模型之前失败。{reason}",
+        "{next}",
+        "{next}",
     ),
     "no-cases": Text("{file} has no cases", "{file} 中没有用例", _LINE, _LINE_ZH),
     "case-not-json": Text(

@@ -33,8 +33,14 @@ _CHANCE = 0.25
 _SHOWN = 80  # characters of an output in a table
 
 
-def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Report:
-    """Everything that was found. loss: None where only an app was run."""
+def report(
+    loss: Loss | None,
+    apps: Sequence[AppRun] = (),
+    app: str = "",
+    told: Sequence[str] = (),
+) -> Report:
+    """Everything that was found. loss: None where only an app was run. told: what stood in for
+    something in the app."""
     sections: list[Section] = []
     facts: list[tuple[str, str]] = []
     summary: list[str] = []
@@ -60,7 +66,7 @@ def report(loss: Loss | None, apps: Sequence[AppRun] = (), app: str = "") -> Rep
     if apps:
         summary.append(_app_summary(apps, names))
         title = f"{say('loss.section-app')}: {app}"
-        sections.append(Section(title, tuple(_app(apps, names))))
+        sections.append(Section(title, (*told, *_app(apps, names))))
     if loss is not None and (notes := (*loss.missing[1:], *loss.notes)):
         texts = tuple(note.text for note in notes)
         sections.append(Section(say("loss.section-notes"), texts))
