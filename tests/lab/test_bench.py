@@ -38,7 +38,7 @@ from millstream.lab.bench.words import difference, failed, scaled
 from millstream.lab.bench.words import figures as in_words
 from millstream.lab.report import html
 from millstream.lab.report.bench import report
-from millstream.lab.report.document import Plot
+from millstream.lab.report.document import Plot, Table
 from millstream.models import presets
 from millstream.models.http import Http, Patience
 from models.loopback import Refusal, Seen, reply
@@ -966,6 +966,10 @@ async def test_a_report_says_everything(server: PacedServer, http: Http) -> None
             assert "EUR" in in_words(stage, "EUR")["price"]
         assert "stub/m" in text
         assert len(made.sections) >= 5
+        speeds, _, effort = [b for b in made.sections[0].blocks if isinstance(b, Table)]
+        assert [column.title for column in speeds.columns].count("±") == 4
+        assert all(isinstance(cell, float) for row in speeds.rows for cell in row[1:])
+        assert all(str(row[-1]).endswith(" EUR") for row in effort.rows)
     set_language("en")
     headings = [section.heading for section in report(bench.run, comparison).sections]
     assert headings[:4] == ["Figures", "By context", "By calls at once", "Latency"]

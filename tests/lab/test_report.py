@@ -277,6 +277,28 @@ def test_labels_lie_on_nothing(points: list[tuple[float, float, str]]) -> None:
                 assert not (left < x < right and top < y < bottom)
 
 
+def test_in_a_crowd_only_names_that_are_clear_are_written() -> None:
+    """A name between others' points would be taken for theirs."""
+    crowd = tuple(Point(1, 100 + 4 * n, f"a name of point {n}") for n in range(9))
+    lonely = Point(2, 180, "lonely")
+    series = Series("s", (*crowd, lonely, Point(3, 0)), "points")
+    chart = Plot("t", Axis("x"), Axis("y"), (series,))
+    page = parsed(html.render(Report("t", (), (), (Section("s", (chart,)),))))
+    svg = next(s for s in page.iter(f"{SVG}svg") if s.get("class") == "w")
+    said = {t.text for t in svg.iter(f"{SVG}text") if t.get("class") == "p"}
+    assert said == {"a name of point 0", "a name of point 8", "lonely"}
+
+
+def test_a_spread_goes_below_zero_only_where_the_quantity_can() -> None:
+    line = Series("s", (Point(1, 40.0, spread=60.0), Point(2, 100.0)))
+    for unit, least in (("tokens/s", "0"), ("", "−25")):
+        chart = Plot("t", Axis("x"), Axis("y", unit), (line,))
+        page = parsed(html.render(Report("t", (), (), (Section("s", (chart,)),))))
+        svg = next(s for s in page.iter(f"{SVG}svg") if s.get("class") == "w")
+        ticks = [t.text for t in svg.iter(f"{SVG}text") if t.get("text-anchor") == "end"]
+        assert ticks[0] == least
+
+
 # -------------------------------------------------------------------------------------------- axes
 
 finite = st.floats(-1e12, 1e12, allow_nan=False).map(lambda v: 0.0 if abs(v) < 1e-12 else v)

@@ -52,7 +52,7 @@ def report(run: Run, comparison: Comparison | None = None) -> Report:
     """Everything that a run says."""
     measured = [each for each in run.measured if _good(each)]
     sections = [
-        Section(say("bench.section-figures"), tuple(_figures(measured))),
+        Section(say("bench.section-figures"), tuple(_figures(measured, run.ask.prices.currency))),
         *_plots(measured, run),
     ]
     if comparison is not None:
@@ -135,39 +135,41 @@ def _knee(stages: Sequence[Stage]) -> tuple[int, float, float] | None:
     return (count, output, best) if count < found[-1][0] else None
 
 
-def _figures(measured: Sequence[Measured]) -> Iterator[Block]:
+def _figures(measured: Sequence[Measured], currency: str) -> Iterator[Block]:
     for each in measured:
         stages = _good(each)
         noisy = tuple(i for i, stage in enumerate(stages) if stage.noisy)
         for names in (_SPEEDS, _LATENCIES):
             columns = [Column(say("bench.head-point"))]
-            columns += [Column(say(f"bench.head-{n}"), unit, strong) for n, unit, strong in names]
+            for name, unit, strong in names:
+                columns.append(Column(say(f"bench.head-{name}"), unit, strong))
+                columns += [Column("±", unit)] if names is _SPEEDS else []
             numbers = [_speeds(s) if names is _SPEEDS else _latencies(s) for s in stages]
             rows = tuple((words.point(s.point), *n) for s, n in zip(stages, numbers, strict=True))
             yield Table(tuple(columns), rows, caption=each.label, marked=noisy)
-        yield from _effort(each, stages)
+        yield from _effort(each, stages, currency)
 
 
-def _speeds(stage: Stage) -> tuple[Cell, ...]:
+def _speeds(stage: Stage) -> Iterator[Cell]:
+    """Means, each with its standard deviation."""
     made = stage.figures
-    rates = (made.prefill, made.decode, made.requests, made.output)
-    return tuple(each.mean if each else None for each in rates)
+    for each in (made.prefill, made.decode, made.requests, made.output):
+        yield each.mean if each else None
+        yield each.sd if each and each.count > 1 else None
 
 
-def _latencies(stage: Stage) -> tuple[Cell, ...]:
+def _latencies(stage: Stage) -> Iterator[Cell]:
     made = stage.figures
-    return (
-        *((made.first.p50, made.first.p95) if made.first else (None, None)),
-        *((made.gap.p50, made.gap.p95, made.gap.p99) if made.gap else (None, None, None)),
-        *(each.mean if each else None for each in (made.per_token, made.seconds)),
-    )
+    yield from (made.first.p50, made.first.p95) if made.first else (None, None)
+    yield from (made.gap.p50, made.gap.p95, made.gap.p99) if made.gap else (None, None, None)
+    yield from (each.mean if each else None for each in (made.per_token, made.seconds))
 
 
-def _effort(measured: Measured, stages: Sequence[Stage]) -> Iterator[Table]:
+def _effort(measured: Measured, stages: Sequence[Stage], currency: str) -> Iterator[Table]:
     """Memory, operations, share of the roofline, energy and price, as far as they are known."""
     names = ("memory", "card", "operations", "rate", "roof", "predicted",
              "joules", "price", "price-all")  # fmt: skip
-    texts = [words.figures(stage) for stage in stages]
+    texts = [words.figures(stage, currency) for stage in stages]
     known = [name for name in names if any(name in text for text in texts)]
     if known:
         columns = [Column(say("bench.head-point"))]

@@ -17,6 +17,9 @@ from millstream.lab.report.figures import axis_figures, figure, log_figures, log
 from millstream.lab.report.ink import COLORS, breadth, cut, dash, ink, num, shape
 
 _FAR = 4.0  # times the longest bar: a limit that is farther gets an arrow at the edge
+_SIGNED = 2000  # points that names keep away from
+_APART = 3.0  # pixels by which a name is nearer to its own point than to any other
+_FAR_OFF = 12.0  # pixels from which on a line leads from a point to its name
 _CROWD = 40  # points of a line from which on it has no signs and no whiskers
 _LINE = 16.0  # height of a line of text
 _NARROW = 500.0  # a width that is a telephone's
@@ -162,12 +165,10 @@ def plot(chart: Plot, width: float) -> str:
     parts = [*_grid(x, y, x_texts, y_texts, width, high)]
     parts.append(_text(y_title, 0, 12, "s", "start", width))
     parts.append(_text(x_title, width - 4, high - 6, "s", "end", width))
-    taken = [
-        (x.at(p.x) - 5, y.at(p.y) - 5, x.at(p.x) + 5, y.at(p.y) + 5)
-        for i, each in series
-        if not chart.series[i].faint
-        for p in each
-    ][:2000]
+    signed = [
+        (x.at(p.x), y.at(p.y)) for i, each in series if not chart.series[i].faint for p in each
+    ][:_SIGNED]
+    taken = [(px - 5, py - 5, px + 5, py + 5) for px, py in signed]
     crossed = [
         dot for i, each in series if chart.series[i].form == "line" for dot in _dots(each, x, y)
     ]
@@ -178,7 +179,7 @@ def plot(chart: Plot, width: float) -> str:
         if some:
             parts += _line(i, chart.series[i], some, x, y)
             signs += _signs(i, chart, some, x, y)
-            labels += _labels(some, x, y, taken, crossed)
+            labels += _labels(some, x, y, signed, taken, crossed)
     return _svg([*parts, *signs, *labels], width, high, about_plot(chart))
 
 
@@ -188,11 +189,14 @@ def drawable(series: Series, chart: Plot) -> list[Point]:
 
 
 def _reach(point: Point, axis: Axis) -> Iterator[float]:
+    """A point's value, and where its spread ends: no quantity with a unit falls below 0."""
     yield point.y
     if 0 < point.spread < GREATEST:
         yield point.y + point.spread
-        if has_place(point.y - point.spread, axis):
-            yield point.y - point.spread
+        low = point.y - point.spread
+        low = max(low, 0.0) if axis.unit and point.y >= 0 else low
+        if has_place(low, axis):
+            yield low
 
 
 def _words(on: Ruler, axis: Axis) -> tuple[list[str], str]:
@@ -270,10 +274,11 @@ def _signs(number: int, chart: Plot, some: Sequence[Point], x: Ruler, y: Ruler) 
         yield f"<g>{shape(number, px, py)}<title>{tip}</title></g>"
 
 
+_Dot = tuple[float, float]
 _Box = tuple[float, float, float, float]
 
 
-def _dots(some: Sequence[Point], x: Ruler, y: Ruler) -> Iterator[tuple[float, float]]:
+def _dots(some: Sequence[Point], x: Ruler, y: Ruler) -> Iterator[_Dot]:
     """Places on a line, some pixels apart."""
     for one, other in pairwise(some[:200]):
         (ax, ay), (bx, by) = (x.at(one.x), y.at(one.y)), (x.at(other.x), y.at(other.y))
@@ -287,34 +292,59 @@ def _labels(
     some: Sequence[Point],
     x: Ruler,
     y: Ruler,
+    signed: Sequence[_Dot],
     taken: list[_Box],
-    crossed: Sequence[tuple[float, float]],
+    crossed: Sequence[_Dot],
 ) -> Iterator[str]:
-    """Names beside their points, where there is room: no two lie on each other or on a point, and
-    on a line only if there is no better place. What finds no room is left to the hint of its sign
-    and to the table."""
+    """Names beside their points, where there is room: no two lie on each other or on a point, each
+    is clearly nearest to its own, and on a line only if there is no better place. What finds no
+    room is left to the hint of its sign and to the table."""
     for point in some:
         if not point.label:
             continue
         px, py = x.at(point.x), y.at(point.y)
         text = cut(point.label, 0.5 * (x.end - x.start), 11.5)
         wide = breadth(text, 11.5)
+        others = [dot for dot in signed if abs(dot[0] - px) > _APART or abs(dot[1] - py) > _APART]
         free = list[tuple[int, int, _Box, float]]()
         for dx, dy in _places(wide):
             box = (px + dx, py + dy - 9, px + dx + wide, py + dy + 3)
             inside = box[0] >= x.start + 1 and box[2] <= x.end + 16 and box[1] >= y.end - 8
-            if inside and box[3] <= y.start and not any(_over(box, other) for other in taken):
+            if not inside or box[3] > y.start or any(_over(box, other) for other in taken):
+                continue
+            own = _off((px, py), box) + _APART
+            lead = _lead(px, py, box)
+            if lead is not None and any(_over(lead, other) for other in taken):
+                continue
+            if all(_off(dot, box) >= own for dot in others):
                 free.append((sum(_in(dot, box) for dot in crossed), len(free), box, dy))
         if free:
             _, _, box, dy = min(free)
             taken.append(box)
-            if max(abs(dy - 4), 0) > 20:
-                edge = num(py + dy + (5 if dy < 0 else -10))
+            if (lead := _lead(px, py, box)) is not None:
+                taken.append(lead)
+                edge = num(lead[1] if dy < 0 else lead[3])
                 yield f'<path class="lead" d="M{num(px)} {num(py)}V{edge}"/>'
             yield f'<text class="p" x="{num(box[0])}" y="{num(py + dy)}">{ink(text)}</text>'
 
 
-def _in(dot: tuple[float, float], box: _Box) -> bool:
+def _lead(px: float, py: float, box: _Box) -> _Box | None:
+    """Where a line from a point's sign to its name would be; None for a name that is near."""
+    if py - box[3] > _FAR_OFF:
+        return (px - 1, box[3] + 2, px + 1, py - 6)
+    if box[1] - py > _FAR_OFF:
+        return (px - 1, py + 6, px + 1, box[1] - 1)
+    return None
+
+
+def _off(dot: _Dot, box: _Box) -> float:
+    """How far a place is from a box."""
+    return math.hypot(
+        max(box[0] - dot[0], 0.0, dot[0] - box[2]), max(box[1] - dot[1], 0.0, dot[1] - box[3])
+    )
+
+
+def _in(dot: _Dot, box: _Box) -> bool:
     return box[0] - 2 <= dot[0] <= box[2] + 2 and box[1] - 2 <= dot[1] <= box[3] + 2
 
 
