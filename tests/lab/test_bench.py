@@ -36,6 +36,7 @@ from millstream.lab.bench.roof import Built, cache_bytes
 from millstream.lab.bench.subject import Opened, Subject, Way, find, patience, patiently
 from millstream.lab.bench.words import difference, failed, scaled
 from millstream.lab.bench.words import figures as in_words
+from millstream.lab.hardware import Gpu, Machine
 from millstream.lab.report import html
 from millstream.lab.report.bench import report
 from millstream.lab.report.document import Plot, Table
@@ -1037,6 +1038,28 @@ class TestEmbedded:
         assert all((call.cached or 0) >= 48 for call in deep.calls)
         assert not any(doubt.kind in ("tokens", "prompt") for doubt in plain.doubts)
         assert subject.pid is None  # and its process is gone
+
+    @pytest.mark.parametrize(
+        ("gpus", "words"),
+        [
+            ((), "there is no graphics card here: the 5 GPU layers ran on the processor"),
+            ((Gpu("RTX", "cuda", 8 << 30, 8 << 30),), "does not use RTX: the 5 GPU layers ran"),
+        ],
+    )
+    async def test_layers_for_a_card_that_is_not_there(
+        self, packaged_model: Path, home: Home, http: Http, gpus: tuple[Gpu, ...], words: str
+    ) -> None:
+        http.patience = Patience()
+        subject = await find(str(packaged_model), home, http)
+        machine = Machine("a processor", 2, 8 << 30, 8 << 30, gpus)
+        ask = Ask(prompts=(48,), outputs=(4,), threads=(1,), layers=(None, 0, 5), repetitions=1,
+                  warm_up=0)  # fmt: skip
+        made = await Bench(ask, machine=machine).measure(subject)
+        assert made.trouble is None
+        assert [stage.opened.cards for stage in made.stages] == [0, 0, 0]
+        said = [[d.text for d in stage.doubts if d.kind == "layers"] for stage in made.stages]
+        assert said[:2] == [[], []]
+        assert words in said[2][0]
 
     async def test_a_model_whose_process_hangs(
         self, packaged_model: Path, home: Home, http: Http

@@ -253,6 +253,15 @@ MESSAGES = {
         "生成速度为本机实测上限的 {share:.0%}：可能是数据块成批到达、模型可放入处理器缓存，"
         "或测量本机时机器繁忙（--calibrate 可重新测量）",
     ),
+    "doubt-no-card": Text(
+        "there is no graphics card here: the {layers} GPU layers ran on the processor",
+        "本机没有显卡：{layers} 个 GPU 层在处理器上运行",
+    ),
+    "doubt-card-unused": Text(
+        "the llama.cpp that is installed does not use {cards}: the {layers} GPU layers ran on the "
+        "processor",
+        "当前安装的 llama.cpp 不使用 {cards}：{layers} 个 GPU 层在处理器上运行",
+    ),
     "doubt-client": Text(
         "sending and reading took {share:.0%} of a core: the figures may be those of this program",
         "收发请求占用了一个核心的 {share:.0%}：测得的可能是本程序自身的速度",

@@ -26,8 +26,8 @@ _LATE = 0.05  # seconds after a call was due
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A sentence about a point. kind: "noise", "tokens", "prompt", "client" or "calls"; key: of
-    the catalogue."""
+    """A sentence about a point. kind: "noise", "tokens", "prompt", "client", "calls" or "layers";
+    key: of the catalogue."""
 
     kind: str
     key: str
@@ -47,13 +47,20 @@ def doubts(
     client: float = 0.0,
     depth: int = 0,
     reached: float | None = None,
+    layers: int = 0,
+    cards: Sequence[str] = (),
 ) -> Iterator[Doubt]:
     """exact: prompts were measured by the server's tokenizer. share: of the processor time that
     the model's threads could have had; client: of a core, that this program took. depth: tokens
-    that were read beforehand. reached: the speed of decode as a share of the roofline."""
+    that were read beforehand. reached: the speed of decode as a share of the roofline. layers:
+    that were meant for a graphics card, where the runtime can use none; cards: that are there
+    nevertheless."""
     good = [call for call in calls if call.ok]
     if not good:
         return
+    if layers:
+        key = "bench.doubt-card-unused" if cards else "bench.doubt-no-card"
+        yield Doubt("layers", key, {"layers": layers, "cards": ", ".join(cards)})
     yield from _of_answers(good)
     yield from _of_prompts(good, exact, depth)
     if made.failed:

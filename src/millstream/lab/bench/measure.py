@@ -196,7 +196,7 @@ class _Stop(Exception):
 class Bench:
     """Measures models one after the other. machine, speed: of this machine, where they are known.
 
-    run: everything so far."""
+    run: everything so far. cards: names of this machine's graphics cards."""
 
     def __init__(
         self,
@@ -211,6 +211,7 @@ class Bench:
         self.ask = ask
         self._speed, self._tell = speed, tell
         self._cards = bool(machine is not None and machine.usable)
+        self.cards = [gpu.name for gpu in machine.gpus] if machine is not None else []
         self.run = Run(__version__, time.time(), ask, measured=[])
         if machine is not None:
             self.run.processor, self.run.cores = machine.processor, machine.cores
@@ -392,6 +393,8 @@ class _Session:
                 client=stage.client,
                 depth=point.depth,
                 reached=stage.roof.decode_share if stage.roof else None,
+                layers=(point.way.layers or 0) if stage.opened.cards == 0 else 0,
+                cards=self.bench.cards,
             )
         )
 

@@ -71,7 +71,8 @@ class Way(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Opened(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a model was loaded with. memory: bytes, as predicted. seconds: that loading took."""
+    """What a model was loaded with. memory: bytes, as predicted. seconds: that loading took.
+    cards: graphics cards that its runtime can use, None where nobody says."""
 
     context: int = 0
     slots: int = 0
@@ -79,6 +80,7 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True):
     batch: int = 0
     memory: int = 0
     seconds: float = 0.0
+    cards: int | None = None
 
 
 def hopeless(error: MillstreamError) -> bool:
@@ -324,6 +326,7 @@ class Embedded(Subject):
             batch=max(tuning.batch, loaded.slots),
             memory=loaded.memory,
             seconds=clock.seconds,
+            cards=loaded.cards,
         )
 
     async def close(self) -> None:

@@ -49,14 +49,15 @@ def main() -> None:
     threads = task["threads"] or _timed(xllamacpp.xllamacpp.__file__, task)
     if not task["model"]:
         os._exit(0)  # only the timing was asked for
+    cards = sum(device["type"] in _CARDS for device in xllamacpp.get_device_info())
     try:
-        server = xllamacpp.Server(_parameters(xllamacpp, task, threads))
+        server = xllamacpp.Server(_parameters(xllamacpp, task, threads, cards))
     except Exception as error:
         _let_the_log_arrive()
         _leave("failed", str(error))
     _kernel_ends_us(False)
     address = server.listening_address
-    _tell(step="ready", address=address, threads=threads)
+    _tell(step="ready", address=address, threads=threads, cards=cards)
     _retire.wait()
     looks = 0
     while looks < _IDLE_LOOKS:
@@ -65,7 +66,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
+def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int, cards: int) -> Any:
     """llama.cpp's parameters; every one that isn't set here is as llama.cpp has it."""
     params = xllamacpp.CommonParams()
     params.model.path = task["model"]
@@ -77,8 +78,7 @@ def _parameters(xllamacpp: Any, task: dict[str, Any], threads: int) -> Any:
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads = threads
     # On graphics cards llama.cpp finds out by itself how many layers fit.
-    devices = xllamacpp.get_device_info()
-    params.fit_params = any(device["type"] in _CARDS for device in devices)
+    params.fit_params = cards > 0
     if task.get("layers") is not None:
         params.n_gpu_layers, params.fit_params = task["layers"], False
     params.warmup = False

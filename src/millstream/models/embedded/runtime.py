@@ -69,7 +69,8 @@ class Loading(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A model that is in memory. context: tokens of each call; memory: bytes, as predicted."""
+    """A model that is in memory. context: tokens of each call; memory: bytes, as predicted; cards:
+    graphics cards that its llama.cpp can use."""
 
     name: str
     path: Path
@@ -78,6 +79,7 @@ class Loaded(msgspec.Struct, frozen=True):
     threads: int
     memory: int
     pid: int
+    cards: int = 0
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -171,6 +173,7 @@ class EmbeddedModels:
                 child.threads,
                 child.plan.estimate.total,
                 child.process.pid,
+                child.cards,
             )
             for path, child in self._children.items()
             if child.alive
@@ -380,7 +383,7 @@ class _Child:
         self.task = task
         self.key = Secret(secrets.token_hex(24))
         self.address = ""
-        self.threads = 0
+        self.threads = self.cards = 0
         self.timed = time.monotonic()
         self._fastest = 0.0
         self._let_go = False
@@ -434,7 +437,7 @@ class _Child:
                     self.threads = step["threads"]
                 case "ready":
                     self.address = origin_of(step["address"])
-                    self.threads = step["threads"]
+                    self.threads, self.cards = step["threads"], step["cards"]
                     return
                 case "no-runtime":
                     missing = "No module named" in step["problem"]
