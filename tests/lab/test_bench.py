@@ -7,7 +7,7 @@ import os
 import re
 import selectors
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -446,6 +446,43 @@ async def test_a_server_that_lies_about_tokens(
     if "prompt of" in said:
         assert stage.figures.read is not None
         assert stage.figures.read.mean == 40
+
+
+class Counting(Other):
+    """A server without a tokenizer to ask, that counts prompts in its own way by their words."""
+
+    def __init__(self, count: Callable[[int], int]) -> None:
+        super().__init__("none")
+        self.count = count
+
+    async def answer(self, request: web.Request, seen: Seen) -> web.StreamResponse:
+        if seen.path.endswith("/completions"):
+            text = seen.body["messages"][0]["content"]
+            self.claims = {"prompt_tokens": self.count(len(text.split()))}
+        return await super().answer(request, seen)
+
+
+async def test_counts_that_grow_by_more_than_a_word_has_bytes_are_not_used(http: Http) -> None:
+    """Short prompts, too, of which no count is too much for a template around them."""
+    async with Counting(lambda words: 50 * words) as server:
+        made = await measured(server, http, prompts=(32,))
+    assert made.prompts == "doubt"
+    (stage,) = made.stages
+    assert {call.read for call in stage.calls} == {850}
+    assert stage.figures.read is not None
+    assert stage.figures.read.mean == 32
+    (said,) = [doubt.text for doubt in stage.doubts if doubt.kind == "prompt"]
+    assert "counts 50 tokens more for each further word of a prompt" in said
+    assert "32 are taken instead of 850 (2 of 2 calls)" in said
+
+
+@pytest.mark.parametrize("around", [10, 1800])
+@pytest.mark.parametrize("each", [1, 5])
+async def test_what_stands_around_prompts_is_no_lie(http: Http, around: int, each: int) -> None:
+    async with Counting(lambda words: around + each * words) as server:
+        made = await measured(server, http, prompts=(2500,))
+    assert made.prompts == "usage"
+    assert not [doubt.text for doubt in made.stages[0].doubts if doubt.kind == "prompt"]
 
 
 async def test_a_server_that_says_nothing(server: PacedServer, http: Http) -> None:

@@ -185,6 +185,13 @@ MESSAGES = {
         "服务报告含 {words} 个词的提示词只有 {read} 个 token（{calls} 次调用中有 {count} 次）："
         "这不可能，改用 {asked}",
     ),
+    "lie-prompt-growth": Text(
+        "the server counts {growth:.0f} tokens more for each further word of a prompt, more than a "
+        "word has bytes: its counts of prompts are not used, {asked} are taken instead of {read} "
+        "({count} of {calls} calls)",
+        "提示词每增加一个词，服务的计数就增加 {growth:.0f} 个 token，比词的字节数还多："
+        "不采用它对提示词的计数，用 {asked} 代替 {read}（{calls} 次调用中有 {count} 次）",
+    ),
     "doubt-no-usage": Text(
         "the server told no token counts ({count} of {calls} calls): a piece of an answer is taken "
         "for a token",
@@ -353,6 +360,11 @@ MESSAGES = {
     "prompts-guess": Text(
         "lengths of prompts are guesses: the server has no tokenizer to ask and tells no counts",
         "提示词长度为猜测值：服务没有可查询的分词器，也不返回计数",
+    ),
+    "prompts-doubt": Text(
+        "lengths of prompts are guesses: the server has no tokenizer to ask, and what it counts "
+        "does not go with the texts",
+        "提示词长度为猜测值：服务没有可查询的分词器，它的计数也与文本不符",
     ),
     "against-title": Text("Against {file} ({when})", "与 {file}（{when}）比较"),
     "against-note": Text(

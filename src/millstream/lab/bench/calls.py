@@ -35,8 +35,9 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens of the prompt that it had kept, None if it doesn't say. counted: tokens of the answer as
     its own tokenizer counts the text, where it was asked. bytes, words: of the answer; words are
     counted so that no tokenizer makes fewer tokens of it. given_bytes, given_words: of the prompt,
-    0 if it isn't known. finish: why it ended. error: the code
-    of what went wrong, and message: in words.
+    0 if it isn't known. growth: tokens for each further word by which the server's counts of
+    prompts had grown beforehand, where no text has so many; else 0. finish: why it ended. error:
+    the code of what went wrong, and message: in words.
     """
 
     repetition: int
@@ -53,6 +54,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     words: int = 0
     given_bytes: int = 0
     given_words: int = 0
+    growth: float = 0.0
     finish: str = ""
     error: str = ""
     message: str = ""
@@ -141,8 +143,11 @@ def impossible(call: Call) -> str:
 def misread(call: Call) -> str:
     """Why the server's count of a prompt cannot be right, in a word; "" if it may be.
 
-    "bytes": more tokens than bytes, though a template or a provider's own words stand around them;
-    "words": fewer tokens than words."""
+    "growth": a longer prompt had more further tokens than further bytes, and what stands around a
+    prompt is the same for all; "bytes": more tokens than bytes, though a template or a provider's
+    own words stand around them; "words": fewer tokens than words."""
+    if call.growth:
+        return "growth"
     if not call.given_bytes:
         return ""
     if call.read > call.given_bytes + AROUND:

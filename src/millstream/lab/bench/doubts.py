@@ -129,6 +129,7 @@ def _of_prompts(good: Sequence[Call], exact: bool, depth: int) -> Iterator[Doubt
             "read": call.read,
             "bytes": call.given_bytes,
             "words": call.given_words,
+            "growth": call.growth,
             "asked": call.asked,
         }
         yield Doubt("prompt", f"bench.lie-prompt-{why}", values)

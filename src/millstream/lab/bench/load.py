@@ -29,12 +29,14 @@ Count = Callable[[str], Awaitable["int | None"]]
 
 class Prompt(msgspec.Struct, frozen=True):
     """What one call says. prefix: a beginning that is read before anything is timed. tokens: of
-    the whole, as counted or estimated beforehand; wanted: tokens of the answer."""
+    the whole, as counted or estimated beforehand; wanted: tokens of the answer.
+    growth: as of a `Call`."""
 
     text: str
     tokens: int
     wanted: int
     prefix: str = ""
+    growth: float = 0.0
 
 
 class Tick(msgspec.Struct):
@@ -244,6 +246,7 @@ class Load:
             words=_words(text),
             given_bytes=len(prompt.text.encode("utf-8", "replace")),
             given_words=_words(prompt.text),
+            growth=prompt.growth,
             finish=(end.finish_reason or "") if end else "",
         )
 

@@ -23,7 +23,7 @@ from millstream.lab.bench.load import Prompt
 Measure = Callable[[str], Awaitable["int | None"]]
 """Tokens of a prompt as the model gets it, template and all; None where nobody counts."""
 
-How = Literal["tokenizer", "usage", "guess"]
+How = Literal["tokenizer", "usage", "guess", "doubt"]
 
 _ASK = "\n\nWrite a very long story in which every one of these words appears."
 _ROOM_TO_ASK = 64  # a shorter prompt is words alone
@@ -31,6 +31,7 @@ _ROUNDS = 12
 _UNIQUE = 4  # words at the beginning that are drawn from all numbers, too
 _A_WORD = 1.3  # tokens, where nobody tells
 _TEMPLATE = 10
+_SLACK = 16  # tokens by which what stands around two prompts may differ, as a date does
 
 # fmt: off
 _WORDS = (
@@ -50,11 +51,13 @@ _WORDS = (
 
 class Ruler(msgspec.Struct):
     """How long prompts are. how: by the server's tokenizer, by what its `usage` said of two
-    calls, or by a guess. each, template: tokens of a word, and of what stands around all words."""
+    calls, or by a guess, as it said nothing ("guess") or what cannot be ("doubt"). each, template:
+    tokens of a word, and of what stands around all words. growth: as of a `Call`."""
 
     how: How = "guess"
     each: float = _A_WORD
     template: float = _TEMPLATE
+    growth: float = 0.0
 
     @property
     def exact(self) -> bool:
@@ -73,7 +76,8 @@ class Ruler(msgspec.Struct):
         few, many = (count or 0 for count in counts)
         each = (many - few) / 64
         if not 0 < few < AROUND or not 0.2 < each < 8:
-            return Ruler()
+            beyond = many - few > len(long) - len(short) + _SLACK
+            return Ruler("doubt" if few else "guess", growth=each if beyond else 0.0)
         return Ruler(how, each, max(0.0, few - 16 * each))
 
 
@@ -100,7 +104,7 @@ class Prompts:
             before = round((depth - self.ruler.template / 2) / self.ruler.each)
             before = min(max(1, before), len(words) - 1)
             prefix = " ".join(words[:before])
-        return Prompt(" ".join(words) + ask, found, wanted, prefix)
+        return Prompt(" ".join(words) + ask, found, wanted, prefix, self.ruler.growth)
 
     async def _fit(self, words: list[str], ask: str, whole: int) -> int:
         """Add and take away words until the number of tokens is right, or as near as it gets."""
