@@ -12,7 +12,8 @@ from typing import Any
 class Stub:
     """answers: the pieces of each call's answer, the last ones for all later calls. pause:
     seconds between pieces. hang: after the pieces nothing more comes until `close`. field: of the
-    pieces; reasoning is in one of its own. finish: why an answer ended."""
+    pieces; reasoning is in one of its own. finish: why an answer ended. locked_after: calls after
+    which it wants a key."""
 
     def __init__(
         self,
@@ -21,6 +22,7 @@ class Stub:
         hang: bool = False,
         field: str = "content",
         finish: str = "stop",
+        locked_after: int | None = None,
     ) -> None:
         self.answers = list(answers) or [["canned ", "text"]]
         self.pause = pause
@@ -44,6 +46,9 @@ class Stub:
                 request = json.loads(self.rfile.read(size))
                 stub.keys.append(self.headers.get("Authorization"))
                 stub.prompts.append("\n".join(str(m["content"]) for m in request["messages"]))
+                if locked_after is not None and len(stub.prompts) > locked_after:
+                    self.reply({"error": {"message": "a key, please"}}, 401)
+                    return
                 number = min(len(stub.prompts), len(stub.answers)) - 1
                 try:
                     self.stream(stub.answers[number])
@@ -71,9 +76,9 @@ class Stub:
                 self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
                 self.wfile.flush()
 
-            def reply(self, data: Any) -> None:
+            def reply(self, data: Any, status: int = 200) -> None:
                 body = json.dumps(data).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -20,6 +20,7 @@ import pytest
 from cli.parts import Run
 from cli.person import COMMAND, Person
 from cli.stub import Stub
+from lab.models import llama
 
 PIECES = ["word "] * 8
 SCHEMA = Path(__file__).parents[2] / "docs/bench.schema.json"
@@ -170,6 +171,7 @@ def test_a_key_of_an_endpoint_is_sent_and_never_shown(
         (("--profile", "sweep", "--rate", "2"), 2, "--rate means nothing to the profile sweep"),
         (("--rate", "2", "-d", "100"), 2, "--depth needs calls that wait"),
         (("--profile", "synchronous", "-c", "4"), 2, "sends one call at a time"),
+        (("--kwh-price", "1"), 2, "nothing says how much the machine draws"),
         (("--threads", "2"), 2, "is not loaded by this program"),
         (("--against", "none.json"), 2, "none.json cannot be read"),
         (("--save", "no/where.json"), 2, "there is no folder"),
@@ -198,6 +200,26 @@ def test_a_server_that_hangs(millstream: Run) -> None:
     assert done.returncode == 1
     assert "gave no sign of life for 0.3 s, the limit of --timeout" in done.stderr
     assert "→ Give it more time with --timeout" in done.stderr
+    assert "kept" not in done.stderr
+
+
+def test_what_was_measured_before_a_trouble_is_said_to_be_kept(millstream: Run) -> None:
+    stub = Stub(["word "] * 8, locked_after=6)
+    words = ("-p", "16", "-n", "8", "-r", "50", "--no-roofline")
+    done = millstream("bench", stub.url, *words)
+    stub.close()
+    assert done.returncode == 3
+    assert "16 → 8" in done.stdout
+    assert "What had been measured is shown, and kept." in done.stderr
+
+
+def test_a_prompt_that_is_too_long_for_a_model_here(millstream: Run, tmp_path: Path) -> None:
+    """Before this machine is measured, or anything is loaded."""
+    llama(tmp_path / "m.gguf")
+    done = millstream("bench", "m.gguf", "-p", "9999999")
+    assert done.returncode == 2
+    assert "m was trained for" in done.stderr
+    assert "come to 10,000,127" in done.stderr
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

@@ -537,7 +537,10 @@ KEY = "sk-very-secret-123"
     ("refusal", "words", "code"),
     [
         (Refusal(401, {"error": {"message": f"bad key {KEY}"}}), "needs a key", 3),
-        (Refusal(404, {"error": {"message": "no such model"}}), "m", 3),
+        (Refusal(404, {"error": {"message": "no such model"}}), "has no model 'm'", 3),
+        (Refusal(402, {"error": {"message": "no credit"}}), "no credit", 1),
+        (Refusal(400, {"error": {"message": "odd"}}), "odd", 1),
+        (Refusal(400, {"error": {"message": "prompt is too long"}}), "too long", 1),
         (Refusal(429, {"error": {"message": "slow down"}}), "takes no more requests", 1),
         (Refusal(500, {"error": {"message": "boom"}}), "boom", 1),
         (Refusal(503, b"busy"), "busy", 1),
@@ -553,7 +556,8 @@ async def test_refusals(
     assert made.trouble.exit_code == code
     assert made.trouble.next
     said = made.trouble.message + made.trouble.next
-    assert "network." not in said  # those settings are for apps
+    for word in ("network.", "--bind", "--local", "app file"):  # those are for apps
+        assert word not in said
     # Nothing was tried again behind our back: the calls that count, and those that find out how
     # long prompts are.
     assert len(server.calls("/v1/chat/completions")) <= 3
@@ -770,7 +774,9 @@ async def test_a_key_comes_from_where_keys_are_kept_and_never_shows(
     assert KEY not in repr(subject.__dict__)
 
 
-@pytest.mark.parametrize("url", ["http://", "https://u:p@host/v1", "http://host/v1?key=x"])
+@pytest.mark.parametrize(
+    "url", ["http://", "https://u:p@host/v1", "http://host/v1?key=x", "ftp://u:p@host/v1"]
+)
 async def test_addresses_that_are_none(url: str, http: Http, home: Home) -> None:
     with pytest.raises(BadInput) as caught:
         await find(url, home, http)
@@ -778,7 +784,25 @@ async def test_addresses_that_are_none(url: str, http: Http, home: Home) -> None
     assert "u:p" not in str(caught.value)
 
 
+async def test_more_than_a_model_was_trained_for_is_refused_before_it_is_loaded(
+    tmp_path: Path, home: Home, http: Http
+) -> None:
+    subject = await find(str(llama(tmp_path / "m.gguf")), home, http)
+    assert subject.model is not None
+    trained = subject.model.header.context_length
+    assert trained
+    subject.require(trained)
+    made = await Bench(Ask(prompts=(8, trained - 10), outputs=(11,))).measure(subject)
+    assert made.trouble is not None
+    assert f"trained for {trained:,} tokens" in made.trouble.message
+    assert f"come to {trained + 1:,}" in made.trouble.message
+    assert "--prompt" in made.trouble.next
+
+
 async def test_names_that_nothing_has(http: Http, home: Home, tmp_path: Path) -> None:
+    with pytest.raises(NotHere) as caught:
+        await find("nobody/m", home, http)
+    assert "millstream bench http://HOST:PORT/v1" in caught.value.next_step
     with pytest.raises(NotHere):
         await find("nothing-of-that-name", home, http)
     with pytest.raises(BadInput):

@@ -62,6 +62,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: Any, message: str) -> None:
         cases.read(path)
     assert str(caught.value).startswith(f"{path}:2: ")
     assert message in caught.value.message
+    assert caught.value.next_step
 
 
 def test_no_file_and_no_cases(tmp_path: Path) -> None:

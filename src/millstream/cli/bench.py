@@ -112,6 +112,8 @@ async def _prepare(
             if len(args.targets) == 1:
                 raise
             lost[label(word)] = error
+    for subject in subjects:
+        subject.require(ask.longest)
     for option in ("threads", "batch", "gpu_layers"):
         other = next((s.label for s in subjects if not s.loads), "")
         if getattr(args, option) and other:
@@ -160,7 +162,8 @@ def _finish(run: Run, before: Run | None, args: Namespace, terminal: Terminal) -
             code = code or 1
         if each.trouble is not None:
             message = say("bench.trouble", label=each.label, message=each.trouble.message)
-            terminal.trouble(message, None, each.trouble.next)
+            kept = say("bench.kept") if each in measured else ""
+            terminal.trouble(message, None, f"{each.trouble.next} {kept}".strip())
             code = code or each.trouble.exit_code
     if not measured:
         for path in filter(None, (args.save, args.report)):
@@ -255,6 +258,14 @@ def _ask(args: Namespace) -> Ask:
         raise BadInput("bench.rate-alone", profile=profile)
     if profile == "synchronous" and any(n > 1 for n in concurrency):
         raise BadInput("bench.many-calls", given=args.concurrency)
+    prices = Prices(
+        _number("--watts", args.watts, 0),
+        _number("--kwh-price", args.kwh_price, 0),
+        _number("--hour-price", args.hour_price, 0),
+        args.currency,
+    )
+    if prices.kwh and not prices.watts:
+        raise BadInput("bench.needs-watts")
     usual = {"concurrent": (4,), "sweep": (8,)}.get(profile, (1,))
     return Ask(
         prompts=_counts("--prompt", args.prompt, 1),
@@ -271,12 +282,7 @@ def _ask(args: Namespace) -> Ask:
         warm_up=_count("--warm-up", args.warm_up, 0),
         timeout=_number("--timeout", args.timeout, 0) or None,
         seed=_count("--seed", args.seed, 0),
-        prices=Prices(
-            _number("--watts", args.watts, 0),
-            _number("--kwh-price", args.kwh_price, 0),
-            _number("--hour-price", args.hour_price, 0),
-            args.currency,
-        ),
+        prices=prices,
     )
 
 

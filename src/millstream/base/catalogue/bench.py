@@ -2,6 +2,15 @@
 
 from millstream.base.messages import Text
 
+_NAME_IT = (
+    "Name a GGUF file, a model that `millstream models` shows, or the address of a server: "
+    "millstream bench http://HOST:PORT/v1"
+)
+_NAME_IT_ZH = (
+    "请指定 GGUF 文件、`millstream models` 列出的模型，或服务地址："
+    "millstream bench http://主机:端口/v1"
+)
+
 MESSAGES = {
     # ------------------------------------------------------------------------------ what is asked
     "bad-list": Text(
@@ -32,6 +41,20 @@ MESSAGES = {
         "--depth 要求请求依次等待，而 {profile} 方式按速率发送",
         "Make the prompt itself longer: --prompt",
         "请直接加长提示词：--prompt",
+    ),
+    "needs-watts": Text(
+        "--kwh-price prices the energy, and nothing says how much the machine draws",
+        "--kwh-price 用于计算电费，但没有给出机器的功率",
+        "Say how much it draws while it works: --watts 65",
+        "请给出机器工作时的功率：--watts 65",
+    ),
+    "long-context": Text(
+        "{model} was trained for {trained:,} tokens, and --depth, --prompt and --output come to "
+        "{tokens:,}",
+        "{model} 的训练上下文为 {trained:,} 个 token，"
+        "而 --depth、--prompt 与 --output 合计 {tokens:,}",
+        "Ask for less, such as --prompt 512.",
+        "请减小长度，例如 --prompt 512。",
     ),
     "many-calls": Text(
         "--profile synchronous sends one call at a time; --concurrency {given} asks for more",
@@ -76,8 +99,65 @@ MESSAGES = {
     "silent": Text(
         "{server} gave no sign of life for {seconds:g} s, the limit of --timeout",
         "{server} 超过 {seconds:g} 秒（--timeout 的限制）没有任何响应",
-        "Give it more time with --timeout, or 0 for no limit; what had been measured is kept.",
-        "可用 --timeout 延长时间，0 表示不限；已测得的结果会保留。",
+        "Give it more time with --timeout, or 0 for no limit.",
+        "可用 --timeout 延长时间，0 表示不限。",
+    ),
+    "kept": Text("What had been measured is shown, and kept.", "已测得的结果会显示并保留。"),
+    "model-missing": Text(
+        "{why}",
+        "{why}",
+        "Name a model that it has: behind the provider's name (`millstream models`), or by --model "
+        "NAME beside an address.",
+        "请指定它提供的模型：写在服务商名称之后（见 `millstream models`），"
+        "或在地址之外用 --model 名称 指定。",
+    ),
+    "long-prompt": Text(
+        "{why}",
+        "{why}",
+        "Ask for less: --prompt, --depth and --output together are to fit. Or raise the context "
+        "at the server.",
+        "请减小 --prompt、--depth 与 --output：三者之和不能超出上下文；也可以在服务上调大上下文。",
+    ),
+    "no-credit": Text(
+        "{why}",
+        "{why}",
+        "Top up the account, or set another key: in {setting}, or with `millstream keys set "
+        "{provider}`",
+        "请充值，或设置其他密钥：环境变量 {setting}，或 `millstream keys set {provider}`",
+    ),
+    "refused": Text(
+        "{why}",
+        "{why}",
+        "What it says tells why: change --prompt, --output or --model, or look at its log.",
+        "请根据它返回的说明修改 --prompt、--output 或 --model，或查看服务端日志。",
+    ),
+    "no-memory": Text(
+        "{why}",
+        "{why}",
+        "Stop other models (ollama stop NAME), or ask for less: --prompt, --depth, --concurrency.",
+        "请停止其他模型（ollama stop 名称），或减小 --prompt、--depth、--concurrency。",
+    ),
+    "offline": Text(
+        "{host} is outside this machine and its private network, and the setting network.offline "
+        "forbids that",
+        "{host} 不在本机或内网，而设置 network.offline 禁止访问外部网络",
+        "millstream settings set network.offline false, or name a model of this machine.",
+        "请运行 millstream settings set network.offline false，或指定本机的模型。",
+    ),
+    "another-model": Text("{why}", "{why}", _NAME_IT, _NAME_IT_ZH),
+    "no-address": Text(
+        "{why}",
+        "{why}",
+        "Say where the server is: millstream endpoints set {provider} URL. Or measure it by its "
+        "address: millstream bench URL --model {name}",
+        "请指定服务地址：millstream endpoints set {provider} URL；"
+        "或直接用地址测量：millstream bench URL --model {name}",
+    ),
+    "no-azure-address": Text(
+        "{why}",
+        "{why}",
+        "Set AZURE_OPENAI_ENDPOINT to https://RESOURCE.openai.azure.com.",
+        "请把 AZURE_OPENAI_ENDPOINT 设为 https://资源名.openai.azure.com。",
     ),
     "busy": Text(
         "{server} takes no more requests for {model} now ({status}{asks}): {message}",

@@ -157,7 +157,10 @@ MESSAGES = {
     ),
     # -------------------------------------------------------------------------------------- cases
     "cases-unreadable": Text(
-        "the cases {file} cannot be read: {reason}", "无法读取用例 {file}：{reason}"
+        "the cases {file} cannot be read: {reason}",
+        "无法读取用例 {file}：{reason}",
+        "--cases takes a file with a JSON object on each line.",
+        "--cases 需要每行一个 JSON 对象的文件。",
     ),
     "measured": Text("the model that is measured", "被测模型"),
     "unasked": Text(
@@ -178,7 +181,7 @@ MESSAGES = {
         "可用的有：{known}。",
     ),
     "case-inputs": Text("`inputs` is not an object", "`inputs` 不是对象", _LINE, _LINE_ZH),
-    "case-query": Text("`query` is not a text", "`query` 不是文本"),
+    "case-query": Text("`query` is not a text", "`query` 不是文本", _LINE, _LINE_ZH),
     "case-needs-query": Text(
         "this is a chat app: the case has no `query`",
         "这是对话应用，用例缺少 `query`",
@@ -192,10 +195,16 @@ MESSAGES = {
         "它是包含 `contains`、`equals` 或 `json-schema` 的对象。",
     ),
     "case-contains": Text(
-        "`contains` is neither a text nor a list of texts", "`contains` 既不是文本，也不是文本列表"
+        "`contains` is neither a text nor a list of texts",
+        "`contains` 既不是文本，也不是文本列表",
+        'Write "contains": "Paris", or "contains": ["Paris", "France"].',
+        '请写成 "contains": "Paris" 或 "contains": ["Paris", "France"]。',
     ),
     "case-schema": Text(
-        "`json-schema` is no schema: {problem}", "`json-schema` 不是有效的模式：{problem}"
+        "`json-schema` is no schema: {problem}",
+        "`json-schema` 不是有效的模式：{problem}",
+        'Write a JSON Schema, such as {{"type": "object", "required": ["capital"]}}.',
+        '请写成 JSON Schema，例如 {{"type": "object", "required": ["capital"]}}。',
     ),
     "no-output": Text(
         "the app has no output {name} (it has: {known})", "应用没有输出 {name}（现有：{known}）"

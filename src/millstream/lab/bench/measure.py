@@ -76,6 +76,11 @@ class Ask(msgspec.Struct, frozen=True):
     seed: int = 0
     prices: Prices = Prices()
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt, with all that is before it and its answer."""
+        return max(self.depths) + max(self.prompts) + max(self.outputs)
+
     def ways(self) -> Iterator[Way]:
         for threads, batch, layers in product(self.threads, self.batches, self.layers):
             yield Way(threads, batch, layers)
@@ -269,7 +274,8 @@ class _Session:
     async def measure(self) -> None:
         subject, points = self.subject, self.points
         self._say("loading")
-        context = max(p.depth + p.prompt + p.output for p in points) + _ROOM
+        subject.require(self.ask.longest)
+        context = self.ask.longest + _ROOM
         slots = max(p.concurrency for p in points)
         if points[0].rate:
             slots = max(slots, 4)

@@ -52,14 +52,27 @@ _WAITS = (0.25, 0.5, 1.0, 2.0)  # seconds between calls that are not measured, o
 _TOO_SLOW = ("models.no-first-byte", "models.idle")
 # Errors that every further call would repeat.
 _HOPELESS = (
+    "bench.long-prompt",
+    "bench.no-credit",
+    "bench.no-memory",
+    "bench.refused",
     "embedded.crashed",
     "embedded.killed",
-    "models.context-exceeded",
-    "models.no-credit",
-    "models.refused",
-    "ollama.too-long",
-    "ollama.no-memory",
 )
+# Errors whose next step is one of an app: what a benchmark has for them.
+_OTHERWISE = {
+    "models.model-missing": "bench.model-missing",
+    "models.context-exceeded": "bench.long-prompt",
+    "ollama.too-long": "bench.long-prompt",
+    "models.no-credit": "bench.no-credit",
+    "models.refused": "bench.refused",
+    "models.offline": "bench.offline",
+    "models.unknown-provider": "bench.another-model",
+    "gemini.blocked": "bench.another-model",
+    "ollama.no-memory": "bench.no-memory",
+    "models.no-address": "bench.no-address",
+    "models.no-azure-address": "bench.no-azure-address",
+}
 
 
 class Way(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,10 +127,12 @@ def patience(timeout: float | None, usual: Patience) -> Patience:
     return msgspec.structs.replace(usual, first_byte=timeout, idle=timeout, refusals=False)
 
 
-def _told(error: Failed) -> Failed:
-    """A server that was waited for too long, or takes no more calls, in a benchmark's words: the
-    settings that apps would have for it mean nothing here."""
+def _told(error: MillstreamError) -> MillstreamError:
+    """An error in a benchmark's words: the settings and options that apps would have for it mean
+    nothing here."""
     values = error.values
+    if key := _OTHERWISE.get(error.code):
+        return type(error)(key, why=error.message, **values)
     if error.code in _TOO_SLOW:
         return Failed("bench.silent", server=values["server"], seconds=values["seconds"])
     if error.code == "models.rate-limited":
@@ -155,6 +170,13 @@ class Subject:
         """Be ready to be called, loaded as it is wanted."""
         return Opened()
 
+    def require(self, tokens: int) -> None:
+        """See that a prompt and its answer can be so long. Raises BadInput for more tokens than
+        the model was trained for, where that is known."""
+        trained = self.model.header.context_length if self.model is not None else None
+        if trained and tokens > trained:
+            raise BadInput("bench.long-context", model=self.label, tokens=tokens, trained=trained)
+
     async def close(self) -> None:
         """Let go of what was opened."""
 
@@ -181,7 +203,7 @@ class Subject:
                         yield item
                 return
             except Failed as error:
-                if error.code != "models.refused" or not extras:
+                if error.code != "bench.refused" or not extras:
                     raise
                 self._extras = False
 
@@ -195,7 +217,7 @@ class Subject:
         except TimeoutError:
             server = origin_of(self.target.base_url)
             raise Failed("bench.silent", server=server, seconds=limit) from None
-        except Failed as error:
+        except MillstreamError as error:
             raise _told(error) from None
 
     def _generate(self, prompt: Prompt) -> Items:
@@ -244,7 +266,7 @@ class Subject:
         request = self._request(text)
         try:
             return await openai.count_tokens(self._http, self._tokenizing, request)
-        except Failed as error:
+        except MillstreamError as error:
             raise _told(error) from None
 
     async def count(self, text: str) -> int | None:
@@ -377,6 +399,8 @@ async def find(word: str, home: Home, http: Http, *, model: str = "") -> Subject
         word = f"http://{word}"
     if word.lower().startswith(("http://", "https://")):
         return await _at(word, model, home, http)
+    if "://" in word:
+        raise BadInput("bench.bad-url", url=without_secrets(word))
     if _is_file(word):
         found = await names.find(word, home, http)
         assert found.path is not None
@@ -426,7 +450,7 @@ async def _resolved(word: str, home: Home) -> tuple[Target | LazyTarget, str]:
     found = await resolver.resolve(ModelRef("bench", "model"))
     if found.target is None:
         assert found.error is not None
-        raise found.error
+        raise _told(found.error)
     return found.target, found.label
 
 
@@ -473,7 +497,7 @@ async def _only_model(target: Target, http: Http) -> str:
             headers=openai.credentials(target),
             errors=partial(failures.refused, target),
         )
-    except Failed as error:
+    except MillstreamError as error:
         raise _told(error) from None
     data = told.get("data") if isinstance(told, dict) else None
     listed = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
