@@ -257,7 +257,10 @@ def test_files_without_a_name_are_counted_too(tmp_path: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
 def test_what_was_missed_is_looked_for_while_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files may be moved about so that they are never where one looks."""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    at_rest = "import time; print(flush=True); time.sleep(60)"  # opens and closes no more files
+    child = subprocess.Popen([sys.executable, "-c", at_rest], stdout=subprocess.PIPE)
+    assert child.stdout
+    assert child.stdout.readline()
     states = []
 
     def usage(folder: str, most: int) -> scratch.Usage:
@@ -277,3 +280,4 @@ def test_what_was_missed_is_looked_for_while_nothing_moves(monkeypatch: pytest.M
     finally:
         child.kill()
         child.wait()
+        child.stdout.close()

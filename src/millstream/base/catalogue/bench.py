@@ -53,8 +53,8 @@ MESSAGES = {
         "{tokens:,}",
         "{model} 的训练上下文为 {trained:,} 个 token，"
         "而 --depth、--prompt 与 --output 合计 {tokens:,}",
-        "Ask for less, such as --prompt 512.",
-        "请减小长度，例如 --prompt 512。",
+        "Ask for less with --prompt, --output or --depth.",
+        "请减小 --prompt、--output 或 --depth。",
     ),
     "many-calls": Text(
         "--profile synchronous sends one call at a time; --concurrency {given} asks for more",

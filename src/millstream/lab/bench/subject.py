@@ -28,7 +28,7 @@ import msgspec
 from millstream.base import BadInput, Failed, MillstreamError, NotHere, Secret
 from millstream.engine.ports import Message, ModelChunk, ModelEnd, ModelRef, ModelRequest
 from millstream.home import every_model
-from millstream.lab import names
+from millstream.lab import library, names
 from millstream.lab.bench import watch
 from millstream.lab.bench.load import Items, Prompt
 from millstream.models import failures, openai, presets
@@ -171,8 +171,10 @@ class Subject:
         return Opened()
 
     def require(self, tokens: int) -> None:
-        """See that a prompt and its answer can be so long. Raises BadInput for more tokens than
-        the model was trained for, where that is known."""
+        """See that it can be measured with prompts and answers that come to so many tokens.
+
+        Raises BadInput for more than the model was trained for, where that is known, and NotHere
+        for a model that is sure not to load."""
         trained = self.model.header.context_length if self.model is not None else None
         if trained and tokens > trained:
             raise BadInput("bench.long-context", model=self.label, tokens=tokens, trained=trained)
@@ -330,6 +332,14 @@ class Embedded(Subject):
     @property
     def near(self) -> bool:
         return True
+
+    def require(self, tokens: int) -> None:
+        assert self.model is not None
+        architecture = self.model.header.architecture
+        if library.lacks(architecture):
+            code = "embedded.unknown-architecture"
+            raise NotHere(code, model=self.label, architecture=architecture or "?")
+        super().require(tokens)
 
     async def open(self, way: Way, *, context: int, slots: int) -> Opened:
         await self.close()
