@@ -44,7 +44,7 @@ def millstream(env: dict[str, str], tmp_path: Path) -> Run:
             encoding="utf-8",
             env={**env, **more},
             cwd=tmp_path,
-            timeout=120,
+            timeout=240,
         )
 
     return run

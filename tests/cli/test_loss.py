@@ -150,14 +150,16 @@ def translates(millstream: Run, write: Write, tmp_path: Path) -> str:
     """An app whose first node asks a service that is not there."""
     tool = node(
         "t", "tool", provider_id="google_translate", provider_type="builtin",
-        tool_name="translate", tool_configurations={"dest": "zh-cn"},
+        tool_name="translate", tool_configurations={"dest": "fr"},
         tool_parameters={"content": {"type": "mixed", "value": "{{#start.name#}}"}},
     )  # fmt: skip
     endpoint = "http://127.0.0.1:1/translate_a/single"
     done = millstream("settings", "set", "translate.endpoint", endpoint)
     assert done.returncode == 0, done.stderr
-    (tmp_path / "cases.jsonl").write_text('{"inputs": {"name": "x"}}\n' * 2)
-    nodes = [start("name"), tool, llm(text="{{#t.text#}}"), end(text="llm.text")]
+    (tmp_path / "cases.jsonl").write_text('{"inputs": {"name": "Good morning."}}\n' * 2)
+    ask = llm(text="{{#t.text#}}")
+    ask["data"]["model"]["completion_params"] = {"max_tokens": 8}
+    nodes = [start("name"), tool, ask, end(text="llm.text")]
     return write("t.yml", nodes, edges("start>t", "t>llm", "llm>end")).name
 
 
