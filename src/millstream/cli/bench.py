@@ -107,13 +107,13 @@ async def _prepare(
     for word in args.targets:
         line.say(say("bench.finding", word=label(word)))
         try:
-            subject = await find(word, here.home, here.http, model=args.model or "")
-            subject.require(ask.longest)
-            subjects.append(subject)
+            subjects.append(await find(word, here.home, here.http, model=args.model or ""))
         except (NotHere, Failed) as error:
             if len(args.targets) == 1:
                 raise
             lost[label(word)] = error
+    for subject in subjects:
+        subject.require(ask.longest)
     for option in ("threads", "batch", "gpu_layers"):
         other = next((s.label for s in subjects if not s.loads), "")
         if getattr(args, option) and other:

@@ -132,10 +132,7 @@ async def _measure(
         if error.code != "quantize.quantized":
             raise
         raise BadInput("compare.only-plain", name=model.name, types=error.values["types"]) from None
-    architecture = source.first.architecture
-    if library.lacks(architecture):
-        name, code = model.name, "embedded.unknown-architecture"
-        raise NotHere(code, model=name, architecture=architecture or "?")
+    library.require(model.name, source.first.architecture)
     found.requantized = _quantized(source)
     rows = list(compare.measurable(found))
     for row in found.rows:

@@ -195,6 +195,13 @@ def lacks(architecture: str) -> bool:
         return False
 
 
+def require(model: str, architecture: str) -> None:
+    """Raise NotHere for a model whose architecture the library here is sure to refuse."""
+    if lacks(architecture):
+        code = "embedded.unknown-architecture"
+        raise NotHere(code, model=model, architecture=architecture or "?")
+
+
 class Library:
     """The functions of llama.cpp, under their own names. Raises NotHere: no such library, one
     that does not start here, or another build than the one that the layouts are of."""

@@ -171,10 +171,8 @@ class Subject:
         return Opened()
 
     def require(self, tokens: int) -> None:
-        """See that it can be measured with prompts and answers that come to so many tokens.
-
-        Raises BadInput for more than the model was trained for, where that is known, and NotHere
-        for a model that is sure not to load."""
+        """See that a prompt and its answer can be so long. Raises BadInput for more tokens than
+        the model was trained for, where that is known."""
         trained = self.model.header.context_length if self.model is not None else None
         if trained and tokens > trained:
             raise BadInput("bench.long-context", model=self.label, tokens=tokens, trained=trained)
@@ -333,14 +331,6 @@ class Embedded(Subject):
     def near(self) -> bool:
         return True
 
-    def require(self, tokens: int) -> None:
-        assert self.model is not None
-        architecture = self.model.header.architecture
-        if library.lacks(architecture):
-            code = "embedded.unknown-architecture"
-            raise NotHere(code, model=self.label, architecture=architecture or "?")
-        super().require(tokens)
-
     async def open(self, way: Way, *, context: int, slots: int) -> Opened:
         await self.close()
         tuning = Tuning(threads=way.threads, layers=way.layers)
@@ -403,7 +393,7 @@ _BARE = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+|\[[0-9a-fA-F:]+\]):\d{1,5}(/|$
 async def find(word: str, home: Home, http: Http, *, model: str = "") -> Subject:
     """What a word of the command line means. model: the server's model, for a URL.
 
-    Raises BadInput, NotHere."""
+    Raises BadInput, NotHere: also for a model that is here and sure not to load."""
     word = word.strip()
     if _BARE.match(word):
         word = f"http://{word}"
@@ -414,14 +404,14 @@ async def find(word: str, home: Home, http: Http, *, model: str = "") -> Subject
     if _is_file(word):
         found = await names.find(word, home, http)
         assert found.path is not None
-        return Embedded(found.name, found.path, home, http, found)
+        return _embedded(found.name, found.path, home, http, found)
     if "/" not in word and any(word.lower() == kept.name.lower() for kept in home.shelf.list()):
         word = f"embedded/{word}"
     target, label = await _resolved(word, home)
     if isinstance(target, _Shelf):
         kept = target.model
         found = await names.find(str(kept.path), home, http)
-        return Embedded(kept.name, kept.path, home, http, found)
+        return _embedded(kept.name, kept.path, home, http, found)
     assert isinstance(target, Target)
     if target.protocol == "ollama":
         subject: Subject = Ollama(label, http, target)
@@ -432,6 +422,12 @@ async def find(word: str, home: Home, http: Http, *, model: str = "") -> Subject
                 subject.model = found
         return subject
     return Subject(label, http, target)
+
+
+def _embedded(name: str, path: Path, home: Home, http: Http, model: names.Model) -> Embedded:
+    subject = Embedded(name, path, home, http, model)
+    library.require(subject.label, model.header.architecture)
+    return subject
 
 
 def _is_file(word: str) -> bool:
